@@ -1,0 +1,1 @@
+"""The ledger, the session, the simulated world, and their Gymnasium face."""

@@ -1,0 +1,1 @@
+"""One file an experiment: a dataclass of arguments, then the run from top to bottom."""

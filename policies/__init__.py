@@ -1,0 +1,1 @@
+"""Policies: published orders, backfilling, preemption, and the learned one."""

@@ -1,0 +1,137 @@
+"""A job as its user asks for it, and a trace as a recorded history of such asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from .trouble import BadInput
+
+if TYPE_CHECKING:
+    from .report import LoadReport
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a user asks for. How long it truly runs is not on it; unknown is None, never a guess.
+
+    Attributes:
+        id: unique within its trace.
+        submit: seconds since the start of the trace (or of the live session).
+        gang: accelerators needed at once, all or nothing; 0 for a CPU-only job.
+        share: part of one accelerator in thousandths' precision, (0, 1]; below 1 only with gang 1.
+        kinds: acceptable accelerator kinds, any if empty. A gang is placed on one kind.
+        cpus: CPU cores for the whole gang.
+        host_memory: bytes of host memory for the whole gang.
+        estimate: run time as the user (or a predictor) states it, in seconds.
+        tenant: who pays: a virtual cluster, a group, a queue.
+        user: who submitted.
+        priority: larger is more urgent.
+        deadline: seconds since the start of the trace.
+        preemptible: whether it may be stopped and resumed.
+        profile: model family, for worlds that know its speed by accelerator kind.
+        name: what the trace or the user calls it.
+        command: argument vector, for live worlds only. Never run by a simulator, never given to a shell.
+    """
+
+    id: int
+    submit: float
+    gang: int = 1
+    share: float = 1.0
+    kinds: tuple[str, ...] = ()
+    cpus: float | None = None
+    host_memory: int | None = None
+    estimate: float | None = None
+    tenant: str | None = None
+    user: str | None = None
+    priority: float | None = None
+    deadline: float | None = None
+    preemptible: bool = True
+    profile: str | None = None
+    name: str | None = None
+    command: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """What it wants of a cluster: jobs of one shape can stand where the other can."""
+        return (self.gang, self.share, self.kinds, self.cpus, self.host_memory)
+
+
+Shape = tuple[int, float, tuple[str, ...], "float | None", "int | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Jobs in order of submission, and the truth about their run times, which only simulators read.
+
+    Attributes:
+        jobs: sorted by `submit`; equal times keep the order of the source.
+        durations: job id -> seconds of work on the accelerators that were asked for.
+        name: where it came from, for tables and file names.
+        origin: the wall-clock time of second 0 as the source wrote it (naive ISO 8601), if known.
+        estimates: how `Job.estimate` came about: "recorded", "none", "exact", "noisy:0.8".
+        report: what the loader read, kept, dropped and clamped, if it was loaded.
+    """
+
+    jobs: tuple[Job, ...]
+    durations: Mapping[int, float]
+    name: str = ""
+    origin: str | None = None
+    estimates: str = "recorded"
+    report: LoadReport | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises BadInput if the jobs are not a trace: unsorted, repeated ids, impossible numbers."""
+        last = -math.inf
+        for job in self.jobs:
+            if not last <= job.submit < math.inf:
+                raise BadInput(f"trace {self.name!r}: job {job.id} is out of order or has no finite submit time")
+            last = job.submit
+            _check(job, self.durations.get(job.id), self.name)
+        if len(self.durations) != len(self.jobs):
+            raise BadInput(f"trace {self.name!r}: {len(self.jobs)} jobs but {len(self.durations)} durations")
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    @property
+    def span(self) -> float:
+        """Seconds from the first submission to the last."""
+        return self.jobs[-1].submit - self.jobs[0].submit if self.jobs else 0.0
+
+    @property
+    def work(self) -> float:
+        """Accelerator-seconds of work in all jobs (a share counts as its part)."""
+        return sum(self.durations[j.id] * j.gang * j.share for j in self.jobs)
+
+    def first(self, count: int) -> Trace:
+        """The first `count` jobs."""
+        return self.of(self.jobs[:count])
+
+    def of(self, jobs: Iterable[Job]) -> Trace:
+        """The same trace with these of its jobs alone."""
+        kept = tuple(jobs)
+        return replace(self, jobs=kept, durations={j.id: self.durations[j.id] for j in kept})
+
+    def rebased(self) -> Trace:
+        """The same jobs with second 0 at the first submission. `origin` is forgotten: it was another second 0's."""
+        if not self.jobs or self.jobs[0].submit == 0:
+            return self
+        start = self.jobs[0].submit
+        jobs = tuple(replace(j, submit=j.submit - start, deadline=_less(j.deadline, start)) for j in self.jobs)
+        return replace(self, jobs=jobs, origin=None)
+
+
+def _less(value: float | None, start: float) -> float | None:
+    return None if value is None else value - start
+
+
+def _check(job: Job, duration: float | None, name: str) -> None:
+    if duration is None or not 0 <= duration < math.inf:
+        raise BadInput(f"trace {name!r}: job {job.id} has no finite, non-negative duration ({duration})")
+    if job.gang < 0 or not 0 < job.share <= 1 or (job.share < 1 and job.gang != 1):
+        raise BadInput(f"trace {name!r}: job {job.id} asks for gang {job.gang} with share {job.share}")
+    if job.estimate is not None and not 0 <= job.estimate < math.inf:
+        raise BadInput(f"trace {name!r}: job {job.id} has the estimate {job.estimate}")

@@ -1,0 +1,105 @@
+"""Rows of text files, plain or gzipped, that know where they stand: every complaint names file, line and column."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .trouble import BadInput
+
+LARGEST = 4 * 2**30
+"""Bytes of text read from one file at most, so that a small gzip bomb cannot fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a file.
+
+    Attributes:
+        path: the file.
+        line: its number, from 1.
+        fields: column -> text, stripped.
+    """
+
+    path: Path
+    line: int
+    fields: Mapping[str, str]
+
+    def text(self, column: str) -> str:
+        """The field as it stands, stripped."""
+        return self.fields[column]
+
+    def number(self, column: str, least: float = -math.inf) -> float:
+        """The field as a finite number, at least `least`. Raises BadInput."""
+        text = self.fields[column]
+        try:
+            value = float(text)
+        except ValueError:
+            raise self.bad(column, f"{text!r} is not a number; write a number" if text else "is empty; write a number") from None
+        if not math.isfinite(value):
+            raise self.bad(column, f"{text!r} is not a finite number; leave unknown values out or drop the row")
+        if value < least:
+            raise self.bad(column, f"{text!r} is below {least:g}; mend or drop the row")
+        return value
+
+    def whole(self, column: str, least: int = 0) -> int:
+        """The field as a whole number, at least `least`. Raises BadInput."""
+        value = self.number(column, least)
+        if value != int(value):
+            raise self.bad(column, f"{self.fields[column]!r} is not a whole number")
+        return int(value)
+
+    def bad(self, column: str, why: str) -> BadInput:
+        """A complaint about this row's column."""
+        return BadInput(f"{self.path}, line {self.line}, column '{column}': {why}")
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields (line number from 1, text without its end) of a plain or gzipped UTF-8 file. Raises BadInput."""
+    size = 0
+    number = 0
+    try:
+        with path.open("rb") as head:
+            zipped = head.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if zipped else path.open("rb") as raw, io.TextIOWrapper(raw, "utf-8-sig", newline=None) as file:  # type: ignore[arg-type]
+            for number, line in enumerate(file, 1):
+                size += len(line)
+                if size > LARGEST:
+                    raise BadInput(f"{path}: holds more than {LARGEST // 2**30} GiB of text; split it")
+                yield number, line.rstrip("\r\n")
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise BadInput(f"{path}: is a folder; give a file") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}, line {number + 1}: is not UTF-8 text ({error.reason}); is it the right file?") from None
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise BadInput(f"{path}, line {number + 1}: the gzip data is damaged ({error}); fetch it again") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_csv(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[Row]:
+    """Yields the rows of a delimited file with a header that has at least `columns`. Raises BadInput."""
+    source = lines(path)
+    header: list[str] = []
+    for number, line in source:
+        if not line.strip():
+            continue
+        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+        if not header:
+            header = cells
+            missing = [c for c in columns if c not in header]
+            if missing:
+                raise BadInput(f"{path}, line {number}: column '{missing[0]}' is missing; its columns are {', '.join(header)[:200]}")
+            continue
+        if len(cells) != len(header):
+            raise BadInput(f"{path}, line {number}: has {len(cells)} columns, its header {len(header)}; mend or drop the row")
+        yield Row(path, number, dict(zip(header, cells, strict=True)))
+    if not header:
+        raise BadInput(f"{path}: is empty; it should begin with the columns {', '.join(columns)}")
