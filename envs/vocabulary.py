@@ -68,3 +68,7 @@ class Tick:
 
 Decision = Start | Preempt
 Event = Submitted | Stopped | Tick
+
+
+class InvalidDecision(ValueError):
+    """What a policy asked for cannot be; nothing has changed. Its text says which job, what it needs and what there is."""

@@ -1,0 +1,168 @@
+"""Where a job may stand. A placement function answers for one job in the room there is, or None: it has to wait.
+
+They are written over buckets of bays by usable count, so none of them looks at every node. A gang stands on one kind of
+accelerator. Placement lives beside the room because the codec proposes placements too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..traces.job import Job
+from .room import WHOLE, Levels, Room, bits, thousandths
+from .vocabulary import Placement
+
+Place = Callable[[Job, Room], "Placement | None"]
+"""Answers where a job could start now. Pure: equal rooms and jobs of equal shape get equal answers."""
+
+
+def packed(job: Job, room: Room) -> Placement | None:
+    """Fewest nodes, tightest fit; spans nodes when it must. The default."""
+    return _place(job, room, _pack, min)
+
+
+def first_fit(job: Job, room: Room) -> Placement | None:
+    """The first node, in the cluster's order, that holds the gang; else the first free accelerators of all nodes."""
+    return _place(job, room, _first, _earliest)
+
+
+def consolidated(job: Job, room: Room) -> Placement | None:
+    """A gang that fits one node gets one, tightest fit, or waits; a larger one takes whole free nodes and one remainder."""
+    return _place(job, room, _consolidate, min)
+
+
+def spread(job: Job, room: Room) -> Placement | None:
+    """Over as many nodes as it can, each accelerator on the node with the most free."""
+    return _place(job, room, _spread, max)
+
+
+Pick = Callable[[int, Levels, Room], "Placement | None"]
+
+
+def _place(job: Job, room: Room, pick: Pick, choose: Callable[..., tuple[float, int]]) -> Placement | None:
+    if job.gang == 0:
+        return _host(job, room, choose)
+    if job.share < 1 and (found := _shared(job, room, choose)):
+        return found
+    best: Placement | None = None
+    for kind in room.kinds_for(job):
+        if room.count[kind] >= job.gang:
+            found = pick(job.gang, room.levels_for(job, kind), room)
+            if found and (best is None or len(found) < len(best)):
+                best = found
+    return best
+
+
+def _pack(gang: int, levels: Levels, room: Room) -> Placement | None:
+    for count in range(gang, len(levels)):
+        if held := levels[count]:
+            return _on_one(held, gang, room)
+    return _fullest(gang, levels, room)
+
+
+def _on_one(held: int, gang: int, room: Room) -> Placement:
+    position = (held & -held).bit_length() - 1
+    return room.single(position) if gang == 1 else (room.seats(position, gang),)
+
+
+def _fullest(gang: int, levels: Levels, room: Room) -> Placement | None:
+    """The bays with the most free first, and the tightest for what remains: the fewest nodes."""
+    chosen: list[tuple[int, int]] = []
+    left = gang
+    for count in range(len(levels) - 1, 0, -1):
+        for position in bits(levels[count]):
+            if left <= count:
+                taken = {p for p, _ in chosen}
+                chosen.append((_tightest(left, levels, taken), left))
+                return tuple(room.seats(p, n) for p, n in chosen)
+            chosen.append((position, count))
+            left -= count
+    return None
+
+
+def _tightest(count: int, levels: Levels, taken: set[int]) -> int:
+    """The bay with the fewest usable accelerators that still holds `count`; there is one."""
+    return next(p for held in levels[count:] for p in bits(held) if p not in taken)
+
+
+def _first(gang: int, levels: Levels, room: Room) -> Placement | None:
+    enough = 0
+    for held in levels[gang:]:
+        enough |= held
+    if enough:
+        return _on_one(enough, gang, room)
+    usable = sorted((p, count) for count, held in enumerate(levels) if count for p in bits(held))
+    return _gather(gang, usable, room)
+
+
+def _gather(gang: int, usable: Iterable[tuple[int, int]], room: Room) -> Placement | None:
+    chosen: list[tuple[int, int]] = []
+    for position, count in usable:
+        chosen.append((position, min(count, gang)))
+        gang -= chosen[-1][1]
+        if not gang:
+            return tuple(room.seats(p, n) for p, n in chosen)
+    return None
+
+
+def _consolidate(gang: int, levels: Levels, room: Room) -> Placement | None:
+    size = len(levels) - 1
+    whole, rest = divmod(gang, size) if gang > size else (0, gang)
+    if levels[size].bit_count() < whole:
+        return None
+    chosen = [p for p, _ in zip(bits(levels[size]), range(whole), strict=False)]
+    parts = [room.seats(p, size) for p in chosen]
+    if rest:
+        taken = set(chosen)
+        last = next((p for held in levels[rest:] for p in bits(held) if p not in taken), None)
+        if last is None:
+            return None
+        parts.append(room.seats(last, rest))
+    return tuple(parts)
+
+
+def _spread(gang: int, levels: Levels, room: Room) -> Placement | None:
+    left = list(levels)
+    given: dict[int, int] = {}
+    top = len(left) - 1
+    for _ in range(gang):
+        while top and not left[top]:
+            top -= 1
+        if not top:
+            return None
+        low = left[top] & -left[top]
+        left[top] ^= low
+        left[top - 1] |= low
+        position = low.bit_length() - 1
+        given[position] = given.get(position, 0) + 1
+    return tuple(room.seats(p, n) for p, n in given.items())
+
+
+def _earliest(options: Iterable[tuple[float, int]]) -> tuple[float, int]:
+    return min(options, key=lambda option: option[1])
+
+
+def _host(job: Job, room: Room, choose: Callable[..., tuple[float, int]]) -> Placement | None:
+    """A node for a job without accelerators: the tightest in CPUs, the first, or the emptiest."""
+    sign = -1 if choose is max else 1
+    able = [(room.cpus[h], sign * h) for h in range(len(room.nodes)) if room.hosts(job, h)]
+    return ((room.nodes[sign * choose(able)[1]].id, ()),) if able else None
+
+
+def _shared(job: Job, room: Room, choose: Callable[..., tuple[float, int]]) -> Placement | None:
+    """A part of an accelerator that is already shared: spreading opens a new one while there is one."""
+    need, kinds = thousandths(job), set(room.kinds_for(job))
+    if choose is max and any(room.count[k] for k in kinds):
+        return None
+    able: dict[int, str] = {}
+    options: list[tuple[float, int]] = []
+    for accelerator, left in room.left.items():
+        bay = room.bays[room.seat[accelerator][0]]
+        if need <= left < WHOLE and bay.kind in kinds and room.hosts(job, bay.host):
+            order = bay.position << 20 | bay.accelerators.index(accelerator)
+            able[order] = accelerator
+            options.append((left, order if choose is not max else -order))
+    if not options:
+        return None
+    accelerator = able[abs(choose(options)[1])]
+    return ((room.bays[room.seat[accelerator][0]].node, (accelerator,)),)

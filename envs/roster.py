@@ -1,0 +1,232 @@
+"""Jobs that wait, or run, with the orders and columns that policies ask for: made once, then kept as jobs come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from sortedcontainers import SortedList
+
+from ..traces.job import Job
+from .vocabulary import Placement
+
+if TYPE_CHECKING:
+    from .cluster import ClusterView
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Running:
+    """A job in its place.
+
+    Attributes:
+        job: what was asked.
+        placement: where it stands.
+        since: when this run began, seconds.
+        attained: seconds of work that earlier runs did and kept.
+        stopping: it was asked to stop, and holds its place until it has.
+        order: its place in the order of submission.
+    """
+
+    job: Job
+    placement: Placement
+    since: float
+    attained: float
+    order: int
+    stopping: bool = False
+
+    def served(self, now: float) -> float:
+        """Seconds it has run in all, this run included."""
+        return self.attained + now - self.since
+
+
+class Held(Protocol):
+    """What a roster holds."""
+
+    @property
+    def id(self) -> int: ...
+
+
+T = TypeVar("T")
+Score = Callable[[Any, "ClusterView"], float]
+"""A job's place in a fixed order, smallest first: read once, when it enters. Arguments: the job (waiting) or Running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A score that changes while jobs wait, computed over all of them at once.
+
+    Attributes:
+        of: columns and the time -> scores, float array of shape (len(columns),), smallest first.
+    """
+
+    of: Callable[[Columns, float], Floats]
+
+
+class Columns:
+    """The same jobs as arrays, row by row in no particular order. All have shape (n,) and are float64.
+
+    Attributes:
+        keys: the id of the job in each row, a list.
+    """
+
+    ID, SUBMIT, GANG, ESTIMATE, ATTAINED, ORDER, SINCE = range(7)
+
+    def __init__(self) -> None:
+        self.keys: list[int] = []
+        self._data = np.empty((64, 7))
+        self._row: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def add(self, job: Job, attained: float, order: int, since: float) -> None:
+        """Puts a job into the last row."""
+        row = len(self.keys)
+        if row == len(self._data):
+            self._data = np.concatenate([self._data, np.empty_like(self._data)])
+        estimate = np.nan if job.estimate is None else job.estimate
+        self._data[row] = (job.id, job.submit, job.gang, estimate, attained, order, since)
+        self._row[job.id] = row
+        self.keys.append(job.id)
+
+    def remove(self, key: int) -> None:
+        """Takes a job out; the last row moves into its place."""
+        row, last = self._row.pop(key), self.keys.pop()
+        if last != key:
+            self._data[row] = self._data[len(self.keys)]
+            self.keys[row] = last
+            self._row[last] = row
+
+    def rows(self, keys: list[int]) -> Floats:
+        """The rows of these jobs, shape (len(keys), 7); columns are ID, SUBMIT, GANG and so on."""
+        return self._data[[self._row[key] for key in keys]]
+
+    @property
+    def submit(self) -> Floats:
+        """Seconds."""
+        return self._data[: len(self.keys), self.SUBMIT]
+
+    @property
+    def gang(self) -> Floats:
+        """Accelerators."""
+        return self._data[: len(self.keys), self.GANG]
+
+    @property
+    def estimate(self) -> Floats:
+        """Seconds, NaN where unknown."""
+        return self._data[: len(self.keys), self.ESTIMATE]
+
+    @property
+    def attained(self) -> Floats:
+        """Seconds of work that earlier runs did and kept."""
+        return self._data[: len(self.keys), self.ATTAINED]
+
+    @property
+    def order(self) -> Floats:
+        """Place in the order of submission."""
+        return self._data[: len(self.keys), self.ORDER]
+
+    @property
+    def since(self) -> Floats:
+        """When this run began, NaN for waiting jobs."""
+        return self._data[: len(self.keys), self.SINCE]
+
+
+class Roster(Generic[T]):
+    """Jobs by id, for reading."""
+
+    def __init__(self, view: ClusterView) -> None:
+        self._view = view
+        self._held: dict[int, tuple[T, Job, float, int, float]] = {}
+        self._orders: dict[Score, tuple[Any, dict[int, tuple[float, int, T]]]] = {}
+        self._columns: Columns | None = None
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._held
+
+    def __getitem__(self, key: int) -> T:
+        return self._held[key][0]
+
+    def __iter__(self) -> Iterator[T]:
+        """Those it holds, in the order they entered."""
+        return (held[0] for held in self._held.values())
+
+    @property
+    def columns(self) -> Columns:
+        """The same jobs as arrays."""
+        if self._columns is None:
+            self._columns = Columns()
+            for _, job, attained, order, since in self._held.values():
+                self._columns.add(job, attained, order, since)
+        return self._columns
+
+    def by(self, score: Score | Moving) -> Iterator[T]:
+        """Yields those it holds by score, smallest first, equals in order of submission.
+
+        Jobs may leave while it is read, as they do when a policy starts them.
+        """
+        if isinstance(score, Moving):
+            yield from self._moving(score)
+            return
+        entries = self._order(score)[0]
+        entry = entries[0] if entries else None
+        while entry is not None:
+            yield entry[2]
+            at = entries.bisect_right(entry)
+            entry = entries[at] if at < len(entries) else None
+
+    def last(self, score: Score) -> Iterator[T]:
+        """Yields them the other way round."""
+        return (entry[2] for entry in reversed(self._order(score)[0]))
+
+    def _moving(self, score: Moving) -> Iterator[T]:
+        """Heads are found without sorting; only when one is passed over are the others sorted, once."""
+        columns, head = self.columns, None
+        while head not in self._held:
+            if not len(columns):
+                return
+            scores = score.of(columns, self._view.now)
+            best = np.flatnonzero(scores == scores.min())
+            head = columns.keys[best[np.argmin(columns.order[best])]]
+            yield self[head]
+        rows = np.lexsort((columns.order, score.of(columns, self._view.now)))
+        for key in [columns.keys[row] for row in rows]:
+            if key != head and key in self._held:
+                yield self[key]
+
+    def _order(self, score: Score) -> tuple[Any, dict[int, tuple[float, int, T]]]:
+        found = self._orders.get(score)
+        if found is None:
+            entry_of = {key: (score(h[0], self._view), h[3], h[0]) for key, h in self._held.items()}
+            found = self._orders[score] = (SortedList(entry_of.values()), entry_of)
+        return found
+
+
+class Register(Roster[T]):
+    """A roster that the ledger writes."""
+
+    def enter(self, item: T, job: Job, attained: float, order: int, since: float = np.nan) -> None:
+        """Adds one."""
+        self._held[job.id] = (item, job, attained, order, since)
+        for score, (entries, entry_of) in self._orders.items():
+            entry_of[job.id] = entry = (score(item, self._view), order, item)
+            entries.add(entry)
+        if self._columns is not None:
+            self._columns.add(job, attained, order, since)
+
+    def leave(self, key: int) -> tuple[T, int, float]:
+        """Takes one out; returns it, its place in the order of submission and what it had attained."""
+        item, _, attained, order, _ = self._held.pop(key)
+        for entries, entry_of in self._orders.values():
+            entries.remove(entry_of.pop(key))
+        if self._columns is not None:
+            self._columns.remove(key)
+        return item, order, attained

@@ -1,0 +1,65 @@
+"""One loop for every world: observe what happened, ask the policy, act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from .cluster import Cluster, ClusterView
+from .log import Log
+from .nodes import Nodes
+from .vocabulary import Decision, Event
+
+
+class World(Protocol):
+    """Where decisions become real, and where events come from. It never chooses."""
+
+    @property
+    def nodes(self) -> Nodes:
+        """The machines it has."""
+
+    def act(self, decision: Decision) -> None:
+        """Begins to make a decision real. What comes of it arrives as events."""
+
+    def wait(self) -> Sequence[Event]:
+        """Blocks (live) or jumps (simulated) until something happens: all events of that moment.
+
+        An empty answer means that nothing will ever happen again.
+        """
+
+
+class Policy(Protocol):
+    """Who decides. The same object serves in every world."""
+
+    def decide(self, cluster: ClusterView) -> Iterable[Decision]:
+        """Yields decisions. Read lazily: a generator sees the ledger after each of its own."""
+
+
+class Session:
+    """The loop between a world, its ledger and a policy, and the log of all that was said."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.cluster = Cluster(world.nodes)
+        self.log = Log(self.cluster.nodes)
+
+    def act(self, decision: Decision) -> None:
+        """Ledger first: it may refuse (InvalidDecision), and then nothing has happened. Then the world, then the log."""
+        self.cluster.decide(decision)
+        self.world.act(decision)
+        self.log.entries.append(decision)
+
+    def advance(self) -> bool:
+        """Waits for the world's next events and follows them. False when all is over."""
+        events = self.world.wait()
+        for event in events:
+            self.cluster.observe(event)
+        self.log.entries.extend(events)
+        return bool(events)
+
+    def play(self, policy: Policy) -> Log:
+        """Lets the policy decide after each moment in which something happened, until all is over."""
+        while self.advance():
+            for decision in policy.decide(self.cluster):
+                self.act(decision)
+        return self.log

@@ -1,0 +1,139 @@
+"""The simulated world, in SimPy: time jumps from one event to the next.
+
+Timeouts with callbacks rather than a process for each job: two SimPy events a job, and nothing to switch between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappush
+from typing import Any
+
+import simpy
+from simpy.core import EventPriority
+from simpy.events import NORMAL, URGENT
+
+from ..traces.job import Job, Trace
+from .nodes import Nodes
+from .vocabulary import Decision, Event, Preempt, Start, Stopped, Submitted, Tick
+
+RESTART = 30.0
+"""Seconds that a preempted job needs before it works again: what Pollux' and Sia's simulators charge for a restart."""
+
+
+class Moment(simpy.Event):
+    """A SimPy event at a moment, as `Timeout` is one after a delay: sums of delays would drift from the trace's times."""
+
+    def __init__(
+        self, sim: simpy.Environment, time: float, callback: Callable[[Any], None], what: Any, priority: EventPriority
+    ) -> None:
+        self.env = sim
+        self.callbacks = [callback]
+        self._value = what
+        self._ok = True
+        heappush(sim._queue, (time, priority, next(sim._eid), self))
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run under way: when its work began (restart done), how much is left of it then, and its end."""
+
+    begins: float
+    left: float
+    end: Moment
+    stopping: bool = False
+
+
+class SimWorld:
+    """A trace happening on nodes.
+
+    A job runs for its recorded duration wherever it is placed. A preempted job keeps its work and pays `restart`
+    seconds when it starts again; a stop takes no time.
+
+    Args:
+        trace: the jobs, and the truth about them.
+        nodes: the machines.
+        restart: seconds that a job which was preempted needs before it works again.
+        tick: seconds between `Tick` events while jobs are in the system, None for none.
+    """
+
+    def __init__(self, trace: Trace, nodes: Nodes, *, restart: float = RESTART, tick: float | None = None) -> None:
+        self.nodes = nodes
+        self.restart, self.tick = restart, tick
+        self._durations = trace.durations
+        self._left: dict[int, float] = {}
+        self._runs: dict[int, _Run] = {}
+        self._sim = simpy.Environment()
+        self._happened: list[Event] = []
+        self._arrivals: Iterator[Job] = iter(trace.jobs)
+        self._active = 0
+        self._ticking = False
+        self._expect()
+
+    def act(self, decision: Decision) -> None:
+        """Starts a run, or stops one at this very moment."""
+        match decision:
+            case Start(job, _):
+                self._start(job)
+            case Preempt(job):
+                run = self._runs[job]
+                run.stopping = True
+                Moment(self._sim, self._sim.now, self._preempted, job, URGENT)
+
+    def wait(self) -> Sequence[Event]:
+        """Jumps to the next moment at which something happens: its events, stops before submissions."""
+        sim, happened = self._sim, self._happened
+        queue, step = sim._queue, sim.step
+        while queue and not happened:
+            step()
+        now = sim.now
+        while queue and queue[0][0] == now:
+            step()
+        self._happened = []
+        return happened
+
+    def _expect(self) -> None:
+        job = next(self._arrivals, None)
+        if job is not None:
+            Moment(self._sim, job.submit, self._arrived, job, NORMAL)
+
+    def _arrived(self, moment: Moment) -> None:
+        job: Job = moment._value
+        self._happened.append(Submitted(job.submit, job))
+        self._active += 1
+        if self.tick and not self._ticking:
+            self._ticking = True
+            Moment(self._sim, self._sim.now + self.tick, self._ticked, None, NORMAL)
+        self._expect()
+
+    def _start(self, job: int) -> None:
+        now, left = self._sim.now, self._left.get(job)
+        if left is None:
+            begins, left = now, self._durations[job]
+        else:
+            begins = now + self.restart
+        self._runs[job] = _Run(begins, left, Moment(self._sim, begins + left, self._finished, job, URGENT))
+
+    def _finished(self, moment: Moment) -> None:
+        job: int = moment._value
+        del self._runs[job]
+        self._left.pop(job, None)
+        self._active -= 1
+        self._happened.append(Stopped(self._sim.now, job, "finished", self._durations[job]))
+
+    def _preempted(self, moment: Moment) -> None:
+        job: int = moment._value
+        run = self._runs.pop(job, None)
+        if run is None:  # it finished in this very moment, before it could be stopped
+            return
+        run.end.callbacks = []
+        left = run.left - max(0.0, self._sim.now - run.begins)
+        self._left[job] = left
+        self._happened.append(Stopped(self._sim.now, job, "preempted", self._durations[job] - left))
+
+    def _ticked(self, moment: Moment) -> None:
+        self._ticking = self._active > 0
+        if self._ticking and self.tick:
+            self._happened.append(Tick(self._sim.now))
+            Moment(self._sim, self._sim.now + self.tick, self._ticked, None, NORMAL)
