@@ -55,7 +55,7 @@ def bits(mask: int) -> Iterator[int]:
 
 
 class Room:
-    """What is free, for reading. `scratch()` gives a copy that a policy may fill and empty to think ahead."""
+    """What is free, for reading; `version` counts its changes. `scratch()` gives a copy that a policy may fill and empty to think ahead."""
 
     def __init__(self, nodes: Nodes) -> None:
         self.nodes = tuple(nodes)
@@ -66,15 +66,33 @@ class Room:
             raise InvalidDecision("a cluster's nodes and accelerators need ids of their own; some are given twice")
         self.kinds = tuple(dict.fromkeys(b.kind for b in self.bays))
         self.total = {k: sum(b.size for b in self.bays if b.kind == k) for k in self.kinds}
+        self.size = sum(self.total.values())
         self.largest = {k: max(b.size for b in self.bays if b.kind == k) for k in self.kinds}
         self.free = [(1 << b.size) - 1 for b in self.bays]
         self.count = dict(self.total)
         self.levels: dict[str, Levels] = {k: [0] * (self.largest[k] + 1) for k in self.kinds}
         for bay in self.bays:
             self.levels[bay.kind][bay.size] |= 1 << bay.position
+        self.version = 0
         self.left: dict[str, int] = {}
         self.cpus: list[float] = [math.inf if n.cpus is None else round(n.cpus * WHOLE) for n in self.nodes]
         self.memory: list[float] = [math.inf if n.memory is None else n.memory for n in self.nodes]
+
+    @property
+    def spare(self) -> int:
+        """Whole accelerators that are free, over all kinds."""
+        return sum(self.count.values())
+
+    @property
+    def widest(self) -> float:
+        """The largest part of one node's accelerators of a kind that is free."""
+        best = 0.0
+        for levels in self.levels.values():
+            top = len(levels) - 1
+            while top and not levels[top]:
+                top -= 1
+            best = max(best, top / (len(levels) - 1))
+        return best
 
     def scratch(self) -> Space:
         """A copy to think with; what is done to it changes nothing here."""
@@ -148,6 +166,7 @@ class Space(Room):
 
     def take(self, job: Job, placement: Placement) -> None:
         """Reserves a placement whole, or raises InvalidDecision and changes nothing."""
+        self.version += 1
         if job.share < 1:
             return self._take_share(job, placement)
         seats = self._check(job, placement)
@@ -159,6 +178,7 @@ class Space(Room):
 
     def give(self, job: Job, placement: Placement) -> None:
         """Frees what `take` reserved."""
+        self.version += 1
         if job.share < 1:
             self._give_share(job, placement[0][1][0])
         else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import log1p, log2
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from sortedcontainers import SortedList
 
-from ..traces.job import Job
+from ..traces.job import Job, Shape
 from .vocabulary import Placement
 
 if TYPE_CHECKING:
@@ -68,17 +69,22 @@ class Moving:
 
 
 class Columns:
-    """The same jobs as arrays, row by row in no particular order. All have shape (n,) and are float64.
+    """The same jobs as arrays, row by row in no particular order. All columns have shape (n,) and are float64.
+
+    The logarithms that codecs read are taken once, when a job enters.
 
     Attributes:
         keys: the id of the job in each row, a list.
+        shapes: a job of each shape that was ever here; column SHAPE holds positions in it.
     """
 
-    ID, SUBMIT, GANG, ESTIMATE, ATTAINED, ORDER, SINCE = range(7)
+    SUBMIT, GANG, ESTIMATE, ATTAINED, ORDER, SINCE, SHAPE, KNOWN, LOG_ESTIMATE, LOG_AREA, LOG_ATTAINED, LOG_GANG = range(12)
 
     def __init__(self) -> None:
         self.keys: list[int] = []
-        self._data = np.empty((64, 7))
+        self.shapes: list[Job] = []
+        self._numbers: dict[Shape, int] = {}
+        self._data = np.empty((64, 12))
         self._row: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -89,8 +95,16 @@ class Columns:
         row = len(self.keys)
         if row == len(self._data):
             self._data = np.concatenate([self._data, np.empty_like(self._data)])
-        estimate = np.nan if job.estimate is None else job.estimate
-        self._data[row] = (job.id, job.submit, job.gang, estimate, attained, order, since)
+        gang = max(job.gang, 1)
+        known = job.estimate is not None
+        estimate = job.estimate or 0.0
+        shape = self._numbers.setdefault(job.shape, len(self.shapes))
+        if shape == len(self.shapes):
+            self.shapes.append(job)
+        self._data[row] = (
+            job.submit, job.gang, estimate if known else np.nan, attained, order, since, shape, known,
+            log1p(estimate), log1p(estimate * gang), log1p(attained), log2(gang),
+        )  # fmt: skip
         self._row[job.id] = row
         self.keys.append(job.id)
 
@@ -103,38 +117,42 @@ class Columns:
             self._row[last] = row
 
     def rows(self, keys: list[int]) -> Floats:
-        """The rows of these jobs, shape (len(keys), 7); columns are ID, SUBMIT, GANG and so on."""
+        """The rows of these jobs, shape (len(keys), 12); columns are SUBMIT, GANG, ESTIMATE and so on."""
         return self._data[[self._row[key] for key in keys]]
+
+    def column(self, number: int) -> Floats:
+        """One column, such as `Columns.GANG`: a view, true until the next job comes or goes."""
+        return self._data[: len(self.keys), number]
 
     @property
     def submit(self) -> Floats:
         """Seconds."""
-        return self._data[: len(self.keys), self.SUBMIT]
+        return self.column(self.SUBMIT)
 
     @property
     def gang(self) -> Floats:
         """Accelerators."""
-        return self._data[: len(self.keys), self.GANG]
+        return self.column(self.GANG)
 
     @property
     def estimate(self) -> Floats:
         """Seconds, NaN where unknown."""
-        return self._data[: len(self.keys), self.ESTIMATE]
+        return self.column(self.ESTIMATE)
 
     @property
     def attained(self) -> Floats:
         """Seconds of work that earlier runs did and kept."""
-        return self._data[: len(self.keys), self.ATTAINED]
+        return self.column(self.ATTAINED)
 
     @property
     def order(self) -> Floats:
         """Place in the order of submission."""
-        return self._data[: len(self.keys), self.ORDER]
+        return self.column(self.ORDER)
 
     @property
     def since(self) -> Floats:
         """When this run began, NaN for waiting jobs."""
-        return self._data[: len(self.keys), self.SINCE]
+        return self.column(self.SINCE)
 
 
 class Roster(Generic[T]):
@@ -182,6 +200,10 @@ class Roster(Generic[T]):
             yield entry[2]
             at = entries.bisect_right(entry)
             entry = entries[at] if at < len(entries) else None
+
+    def first(self, score: Score, count: int) -> list[T]:
+        """The first `count` by a fixed score."""
+        return [entry[2] for entry in self._order(score)[0].islice(0, count)]
 
     def last(self, score: Score) -> Iterator[T]:
         """Yields them the other way round."""

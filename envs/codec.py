@@ -1,0 +1,267 @@
+"""The codec: a cluster as a menu of decisions. The environment and the learned policy read the same menu.
+
+One row a candidate, one row for waiting and the cluster as a whole; an action is the number of a row. Only logarithms and
+ratios are features, so that clusters and traces of other sizes look alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import log1p
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from ..traces.job import Job
+from .cluster import ClusterView
+from .placement import Place, packed
+from .roster import Columns, Floats, Score
+from .vocabulary import Decision, Placement, Start
+
+Observation = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Menu:
+    """What can be decided now.
+
+    Attributes:
+        observation: float32 of shape (rows, features); the last row is the cluster's, and that of waiting.
+        mask: bool of shape (rows,): what may be chosen. At least one row may.
+        choose: row -> the decision, None to wait.
+    """
+
+    observation: Observation
+    mask: Mask
+    choose: Callable[[int], Decision | None]
+
+
+class Codec(Protocol):
+    """Between a ledger and arrays."""
+
+    @property
+    def observation_space(self) -> spaces.Box:
+        """The space of `Menu.observation`."""
+
+    @property
+    def action_space(self) -> spaces.Discrete:
+        """The rows."""
+
+    def menu(self, cluster: ClusterView) -> Menu:
+        """What can be decided now."""
+
+
+def by_arrival(job: Job, _: ClusterView) -> float:
+    """Oldest first."""
+    return job.submit
+
+
+def by_estimate(job: Job, _: ClusterView) -> float:
+    """Shortest first; unknown last."""
+    return np.inf if job.estimate is None else job.estimate
+
+
+def by_area(job: Job, _: ClusterView) -> float:
+    """Smallest expected area first; unknown last."""
+    return np.inf if job.estimate is None else job.estimate * max(job.gang, 1)
+
+
+def by_gang(job: Job, _: ClusterView) -> float:
+    """Smallest gang first: if it does not fit, nothing does on a cluster of one kind."""
+    return job.gang * job.share
+
+
+def by_size(job: Job, _: ClusterView) -> float:
+    """Largest gang first."""
+    return -job.gang
+
+
+ORDERS: tuple[Score, ...] = (by_arrival, by_estimate, by_area, by_gang, by_size)
+"""A window of one order hides the right job: candidates are drawn from all of them in turn."""
+
+ROW = (
+    "candidate", "known", "estimate", "area", "attained", "gang", "width", "fits", "wait", "pressure",
+    "time_to_fit", "harmless", "demand", "oldest", "shortest", "smallest",
+)  # fmt: skip
+"""A candidate's features. candidate: 1; known: it has an estimate; estimate, area (accelerator-seconds), attained, wait,
+time_to_fit: log1p seconds over 16; gang: log2 over 16; width: gang over the cluster; fits: it can start now; pressure: wait
+less estimate, in logarithms; harmless: by estimates it does not delay the oldest candidate (EASY's rule, on counts); demand:
+gang over free, at most 4; oldest, shortest, smallest (area): its place among the candidates, 0 (first) to 1."""
+
+WHOLE = (
+    "candidate", "free", "pending", "running", "backlog", "fitting", "hidden", "next_end", "head_time_to_fit", "head_width",
+    "head_wait", "widest_free", "none_running", "", "", "",
+)  # fmt: skip
+"""The cluster's features, in the last row. candidate: 0; free: part of the accelerators; pending, running: log1p count
+over 16; backlog: log1p of expected waiting accelerator-seconds per accelerator over 16; fitting: part of the candidates that
+fit; hidden: part of the queue that is not shown; next_end: log1p seconds over 16 to the first expected end; head_*: of the
+oldest candidate; widest_free: the largest free count on one node over its size; none_running: 1 if nothing runs."""
+
+SCALE = 1.0 / 16.0
+NEVER = float(np.exp(16.0))
+_STATIC = slice(Columns.KNOWN, Columns.LOG_GANG + 1)
+_SCALES = np.array([1.0, SCALE, SCALE, SCALE, SCALE])
+_RANKED = (Columns.ORDER, Columns.LOG_ESTIMATE, Columns.LOG_AREA)
+_THREE = np.arange(3)[:, None]
+
+
+@dataclass(slots=True)
+class Starts:
+    """Starts of waiting jobs, and waiting.
+
+    Waiting may not be chosen while nothing runs and something could start: nothing else might ever happen.
+
+    Args:
+        k: candidates shown at most.
+        place: proposes each candidate's placement.
+    """
+
+    k: int = 32
+    place: Place = packed
+    _fits: dict[int, Placement | None] = field(default_factory=dict, repr=False)
+    _for: tuple[Columns | None, int] = field(default=(None, -1), repr=False)
+
+    @property
+    def observation_space(self) -> spaces.Box:
+        """Float32 of shape (k + 1, features), between -4 and 4."""
+        return spaces.Box(-4.0, 4.0, (self.k + 1, len(ROW)), np.float32)
+
+    @property
+    def action_space(self) -> spaces.Discrete:
+        """k candidates, then waiting."""
+        return spaces.Discrete(self.k + 1)
+
+    def menu(self, cluster: ClusterView) -> Menu:
+        """What can be decided now: rows of candidates, empty rows, and the row of waiting."""
+        keys = self.candidates(cluster)
+        observation = np.zeros((self.k + 1, len(ROW)), np.float32)
+        mask = np.zeros(self.k + 1, np.bool_)
+        mask[self.k] = True
+        placements: list[Placement | None] = []
+        if keys:
+            columns = cluster.pending.columns
+            rows = columns.rows(keys)
+            placements = self._placements(cluster, columns, rows[:, Columns.SHAPE])
+            fits = np.array([p is not None for p in placements], np.bool_)
+            mask[: len(keys)] = fits
+            mask[self.k] = len(cluster.running) > 0 or not fits.any()
+            self._describe(cluster, rows, fits, observation)
+        else:
+            observation[self.k, 1] = cluster.room.spare / (cluster.room.size or 1)
+
+        def choose(action: int) -> Decision | None:
+            if action >= len(keys):
+                return None
+            placement = placements[action]
+            return None if placement is None else Start(keys[action], placement)
+
+        return Menu(observation, mask, choose)
+
+    def candidates(self, cluster: ClusterView) -> list[int]:
+        """The ids of the candidates: all that wait, or a union of orders, each giving its first few."""
+        pending = cluster.pending
+        if len(pending) <= self.k:
+            return list(pending.columns.keys)
+        each = -(-self.k // len(ORDERS))
+        keys = dict.fromkeys(job.id for order in ORDERS[1:] for job in pending.first(order, each))
+        oldest = [job.id for job in pending.first(ORDERS[0], self.k) if job.id not in keys]
+        return [*list(keys)[: self.k - each], *oldest][: self.k]
+
+    def _placements(self, cluster: ClusterView, columns: Columns, shapes: Floats) -> list[Placement | None]:
+        """Where each row could start; jobs of one shape share the answer until the room changes."""
+        room = cluster.room
+        if self._for[0] is not columns or self._for[1] != room.version:
+            self._fits, self._for = {}, (columns, room.version)
+        fits = self._fits
+        answers = []
+        for number in shapes.astype(np.int64).tolist():
+            if number not in fits:
+                fits[number] = self.place(columns.shapes[number], room)
+            answers.append(fits[number])
+        return answers
+
+    def _describe(self, cluster: ClusterView, rows: Floats, fits: Mask, out: Observation) -> None:
+        """Fills the observation; `rows` are the candidates' columns."""
+        room, count = cluster.room, len(rows)
+        total, free = float(room.size), float(room.spare)
+        gang = rows[:, Columns.GANG]
+        ends, freed = expected_ends(cluster)
+        head = int(rows[:, Columns.ORDER].argmin())
+        logs = np.empty((2, count))
+        np.subtract(cluster.now, rows[:, Columns.SUBMIT], out=logs[0])
+        logs[1] = to_fit = time_to_fit(gang, free, ends, freed, cluster.now)
+        np.log1p(logs, out=logs)
+        logs *= SCALE
+        view = out[:count]
+        view[:, 0] = 1.0
+        view[:, 1:6] = rows[:, _STATIC] * _SCALES
+        view[:, 6] = gang / total
+        view[:, 7] = fits
+        view[:, 8] = logs[0]
+        view[:, 9] = logs[0] - view[:, 2]
+        view[:, 10] = logs[1]
+        view[:, 11] = harmless(rows, head, float(to_fit[head]), free, ends, freed, cluster.now)
+        view[:, 12] = np.minimum(gang / max(free, 1.0), 4.0)
+        places = np.empty((3, count), np.float32)
+        places[_THREE, rows.T[_RANKED, :].argsort(kind="stable")] = np.arange(count) / max(count - 1, 1)
+        view[:, 13:] = places.T
+        self._whole(cluster, out[self.k], view, head, ends, freed)
+
+    def _whole(
+        self, cluster: ClusterView, out: Observation, view: Observation, head: int, ends: Floats, freed: Floats
+    ) -> None:
+        shown, pending, size = len(view), len(cluster.pending), cluster.room.size
+        work = float(np.expm1(view[:, 3] / SCALE).sum()) * pending / shown / size
+        next_end = max(0.0, float(ends[0]) - cluster.now) if len(ends) else 0.0
+        out[1:13] = (
+            cluster.room.spare / size,
+            log1p(pending) * SCALE,
+            log1p(len(cluster.running)) * SCALE,
+            log1p(work) * SCALE,
+            np.count_nonzero(view[:, 7]) / shown,
+            1.0 - shown / pending,
+            log1p(min(next_end, NEVER)) * SCALE,
+            view[head, 10],
+            view[head, 6],
+            view[head, 8],
+            cluster.room.widest,
+            not len(cluster.running),
+        )
+
+
+def expected_ends(cluster: ClusterView) -> tuple[Floats, Floats]:
+    """When running jobs are expected to end, ascending, and how many accelerators will be free then.
+
+    Both of shape (running,). A job beyond its estimate is expected to end now; without an estimate, never.
+    """
+    columns = cluster.running.columns
+    ends = columns.since + np.maximum(columns.estimate - columns.attained, 0.0)
+    order = ends.argsort()  # NaN comes last
+    ends = np.fmin(np.maximum(ends[order], cluster.now), np.inf)
+    return ends, cluster.room.spare + columns.gang[order].cumsum()
+
+
+def time_to_fit(gang: Floats, free: float, ends: Floats, freed: Floats, now: float) -> Floats:
+    """Seconds until so many accelerators are expected to be free, shape (rows,); e^16 s where nobody can tell."""
+    if not len(ends):
+        return np.where(gang <= free, 0.0, NEVER)
+    after = freed.searchsorted(gang)
+    to_fit = np.minimum(ends.take(after, mode="clip") - now, NEVER)
+    to_fit[after == len(ends)] = NEVER
+    to_fit[gang <= free] = 0.0
+    return to_fit
+
+
+def harmless(rows: Floats, head: int, to_fit: float, free: float, ends: Floats, freed: Floats, now: float) -> Mask | bool:
+    """Which rows, started now, would by estimates not delay the oldest one (EASY's rule on counts), shape (rows,)."""
+    if to_fit <= 0.0:
+        return True
+    by_then = int(ends.searchsorted(now + to_fit, side="right"))
+    gang = rows[:, Columns.GANG]
+    extra = (float(freed[by_then - 1]) if by_then else free) - gang[head]
+    answer: Mask = (rows[:, Columns.ESTIMATE] <= to_fit) | (gang <= extra)
+    return answer

@@ -1,0 +1,147 @@
+"""The Gymnasium face of a session: a step is one decision, or a wait for what happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+
+from ..traces.job import Trace
+from .codec import Codec, Mask, Menu, Observation, Starts
+from .nodes import Nodes, parse
+from .rates import Rate, active_jobs
+from .session import Session
+from .sim import RESTART, SimWorld
+
+
+class SchedulingEnv(gym.Env[Observation, np.int64]):
+    """Schedules a window of a trace.
+
+    A decision takes no time and earns nothing. Waiting lets the world go on to its next events and earns the rate times
+    the seconds that passed. An episode ends when every job of its window is done. An action outside the mask is read as
+    waiting (as the first legal row where waiting is not legal) and counted in `info["illegal"]`.
+
+    Args:
+        trace: jobs to draw windows from, or a spec such as "synthetic:philly,jobs=2000"; the default is that.
+        cluster: nodes, or a spec such as "4x8:V100"; the default is that.
+        codec: between the ledger and arrays; `Starts()` by default.
+        rate: reward per second, of a view of the ledger.
+        rate_of: makes the rate of each window instead, for rewards that know true run times (`rates.slowdown`).
+        window: consecutive jobs in an episode, drawn at random at each reset; None for the whole trace.
+        restart: seconds a preempted job needs before it works again.
+        skip_forced: go on by itself while waiting is all that can be done.
+        render_mode: "ansi" for text, "rgb_array" for a picture of who stands where over time.
+
+    `reset(options={"trace": trace})` plays that window instead of a drawn one.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+
+    def __init__(
+        self,
+        trace: Trace | str | None = None,
+        cluster: Nodes | str | None = None,
+        codec: Codec | None = None,
+        rate: Rate = active_jobs,
+        *,
+        rate_of: Callable[[Trace], Rate] | None = None,
+        window: int | None = 256,
+        restart: float = RESTART,
+        skip_forced: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        self.trace = _trace(trace)
+        self.nodes = parse(cluster or "4x8:V100") if cluster is None or isinstance(cluster, str) else tuple(cluster)
+        self.codec: Codec = codec or Starts()
+        self.rate, self.rate_of = rate, rate_of
+        self.window, self.restart, self.skip_forced = window, restart, skip_forced
+        self.render_mode = render_mode
+        self.observation_space, self.action_space = self.codec.observation_space, self.codec.action_space
+        self.session: Session | None = None
+        self.menu: Menu
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begins a window at its first submission."""
+        super().reset(seed=seed)
+        window: Trace = (options or {}).get("trace") or self._draw()
+        if self.rate_of is not None:
+            self.rate = self.rate_of(window)
+        self.session = Session(SimWorld(window, self.nodes, restart=self.restart))
+        self.illegal = 0
+        self.session.advance()
+        self._look()
+        if self.skip_forced:
+            self._skip()
+        return self.menu.observation, {"illegal": 0}
+
+    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Decides, or waits. Raises gymnasium.error.ResetNeeded before the first reset."""
+        if self.session is None:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        row = int(action)
+        if not self.menu.mask[row]:
+            self.illegal += 1
+            row = len(self.menu.mask) - 1 if self.menu.mask[-1] else int(self.menu.mask.argmax())
+        reward, over = 0.0, False
+        if (decision := self.menu.choose(row)) is not None:
+            self.session.act(decision)
+        else:
+            reward, over = self._wait()
+        self._look()
+        if self.skip_forced and not over:
+            more, over = self._skip()
+            reward += more
+        return self.menu.observation, reward, over, False, {"illegal": self.illegal}
+
+    def action_masks(self) -> Mask:
+        """What may be chosen now, bool of shape (rows,). MaskablePPO asks for it under this name."""
+        return self.menu.mask
+
+    def render(self) -> Any:
+        """Text, or a picture as uint8 of shape (height, width, 3)."""
+        from .picture import as_pixels, as_text
+
+        if self.session is None:
+            raise gym.error.ResetNeeded("call reset() before render()")
+        if self.render_mode == "ansi":
+            return as_text(self.session.cluster)
+        return as_pixels(self.session.log) if self.render_mode == "rgb_array" else None
+
+    def _look(self) -> None:
+        assert self.session is not None
+        self.menu = self.codec.menu(self.session.cluster)
+
+    def _wait(self) -> tuple[float, bool]:
+        assert self.session is not None
+        cluster = self.session.cluster
+        then, rate = cluster.now, self.rate(cluster)
+        over = not self.session.advance()
+        return rate * (cluster.now - then), over
+
+    def _skip(self) -> tuple[float, bool]:
+        """Waits on while nothing else can be chosen."""
+        total, over = 0.0, False
+        while not over and self.menu.mask[-1] and not self.menu.mask[:-1].any():
+            reward, over = self._wait()
+            total += reward
+            self._look()
+        return total, over
+
+    def _draw(self) -> Trace:
+        if self.window is None or self.window >= len(self.trace):
+            return self.trace.rebased()
+        start = int(self.np_random.integers(len(self.trace) - self.window + 1))
+        return self.trace.of(self.trace.jobs[start : start + self.window]).rebased()
+
+
+def _trace(trace: Trace | str | None) -> Trace:
+    if isinstance(trace, Trace):
+        return trace
+    from ..traces.estimates import with_estimates
+    from ..traces.source import open_trace
+
+    return with_estimates(open_trace(trace or "synthetic:philly,jobs=2000,seed=0"), "noisy:0.8" if trace is None else "recorded", 0)
