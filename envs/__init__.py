@@ -1,1 +1,5 @@
-"""The ledger, the session, the simulated world, and their Gymnasium face."""
+"""The ledger, the session, the simulated world, and their Gymnasium face (importing this registers it)."""
+
+from .register import register
+
+register()

@@ -1,0 +1,158 @@
+"""A learned policy: a codec's menu scored row by row. Loading and deciding need numpy alone, training needs torch.
+
+A saved policy is a folder: `policy.json` says what it is and how it came about, `weights.safetensors` holds numbers.
+Nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..envs import placement as placements
+from ..envs.cluster import ClusterView
+from ..envs.codec import ROW, WHOLE, Observation, Starts
+from ..envs.placement import Place
+from ..envs.vocabulary import Decision
+from ..traces.trouble import BadInput
+
+FORMAT = 1
+Weights = Mapping[str, npt.NDArray[np.float32]]
+LAYERS = ("row1", "row2", "pool", "join", "logit", "wait", "value1", "value2")
+
+
+def shapes(width: int) -> dict[str, tuple[int, ...]]:
+    """The arrays of a network of this width, as torch lays linear layers out: (out, in)."""
+    features, w = len(ROW), width
+    ins = dict(zip(LAYERS, (features, w, 2 * w + features, 2 * w, w, w, w, w), strict=True))
+    outs = dict(zip(LAYERS, (w, w, w, w, 1, 1, w, 1), strict=True))
+    return (
+        {f"{n}.weight": (outs[n], ins[n]) for n in LAYERS}
+        | {f"{n}.bias": (outs[n],) for n in LAYERS}
+        | {"rule.weight": (1, features)}
+    )
+
+
+def logits(weights: Weights, observation: Observation) -> npt.NDArray[np.float32]:
+    """Scores every row of an observation of shape (k + 1, features): shape (k + 1,), the last for waiting.
+
+    The same arithmetic as `network.Network.forward`; a test holds the two together.
+    """
+    count = int(observation[:-1, 0].sum())
+    rows, whole = observation[:count], observation[-1]
+    w = weights
+    width = len(w["row1.bias"])
+    hidden = np.maximum(rows @ w["row1.weight"].T + w["row1.bias"], 0)
+    hidden = np.maximum(hidden @ w["row2.weight"].T + w["row2.bias"], 0)
+    pooled = np.zeros(2 * width, np.float32)
+    if count:
+        pooled[:width], pooled[width:] = hidden.mean(0), hidden.max(0)
+    context = np.maximum(w["pool.weight"] @ np.concatenate([pooled, whole]) + w["pool.bias"], 0)
+    mine, shared = w["join.weight"][:, :width], w["join.weight"][:, width:]
+    joined = np.maximum(hidden @ mine.T + (shared @ context + w["join.bias"]), 0)
+    answer = np.full(len(observation), -np.inf, np.float32)
+    answer[:count] = (joined @ w["logit.weight"].T + w["logit.bias"] + rows @ w["rule.weight"].T)[:, 0]
+    answer[-1] = (w["wait.weight"] @ context + w["wait.bias"])[0]
+    return answer
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The policy: takes the best-scored legal row until that is waiting.
+
+    Attributes:
+        weights: of the network.
+        codec: what it was trained with.
+        card: what `policy.json` says: provenance, settings, scores.
+        place: its placements.
+    """
+
+    weights: Weights = field(repr=False)
+    codec: Starts
+    card: Mapping[str, Any] = field(repr=False)
+    place: Place = placements.packed
+    needs_estimates: bool = False
+
+    def __post_init__(self) -> None:
+        """The codec proposes this policy's placements."""
+        object.__setattr__(self, "codec", replace(self.codec, place=self.place))
+
+    def decide(self, cluster: ClusterView) -> Iterator[Decision]:
+        """Yields starts, best first."""
+        while len(cluster.pending):
+            menu = self.codec.menu(cluster)
+            if not menu.mask[:-1].any():
+                return
+            decision = menu.choose(int(np.where(menu.mask, logits(self.weights, menu.observation), -np.inf).argmax()))
+            if decision is None:
+                return
+            yield decision
+
+
+def save(folder: Path, weights: Weights, card: Mapping[str, Any]) -> None:
+    """Writes a policy's folder; each file appears whole. `card` goes into `policy.json` beside the format."""
+    from safetensors.numpy import save as dump
+
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "weights.safetensors", dump({name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()}))
+    head = {"gpuyard_policy": FORMAT, "features": {"row": ROW, "whole": WHOLE}}
+    _write(folder / "policy.json", (json.dumps({**head, **card}, indent=1) + "\n").encode())
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def load(folder: Path) -> Learned:
+    """Reads a policy's folder. Raises BadInput that says which part is missing, torn or of another make."""
+    card = _card(folder / "policy.json")
+    try:
+        codec, width = card["codec"], int(card["network"]["width"])
+        place, k = getattr(placements, codec["place"]), int(codec["k"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{folder / 'policy.json'}: says nothing usable of its codec or network ({error}); save it again") from None
+    weights = _weights(folder / "weights.safetensors", width)
+    needs = bool(card.get("needs_estimates", False))
+    return Learned(weights, Starts(k, place), card, place, needs)
+
+
+def _card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path}: is missing; a policy's folder holds policy.json and weights.safetensors") from None
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{path}: cannot be read as JSON ({error}); the file is torn, train or copy it again") from None
+    if not isinstance(card, dict) or card.get("gpuyard_policy") != FORMAT:
+        raise BadInput(f"{path}: is not a policy of format {FORMAT}; train it again with this gpuyard")
+    if card.get("features") != {"row": list(ROW), "whole": list(WHOLE)}:
+        raise BadInput(f"{path}: was trained on other features than this gpuyard shows; train it again")
+    return card
+
+
+def _weights(path: Path, width: int) -> dict[str, npt.NDArray[np.float32]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as parse
+
+    try:
+        weights: dict[str, npt.NDArray[np.float32]] = parse(path.read_bytes())
+    except FileNotFoundError:
+        raise BadInput(f"{path}: is missing; the policy's folder is not whole, copy it again") from None
+    except (SafetensorError, ValueError, OSError, struct.error) as error:
+        raise BadInput(f"{path}: is torn or no safetensors file ({error}); copy it again") from None
+    wanted = shapes(width)
+    for name, shape in wanted.items():
+        if name not in weights or weights[name].shape != shape:
+            raise BadInput(f"{path}: lacks {name} of shape {shape}; the policy's folder is of another make")
+        if not np.isfinite(weights[name]).all():
+            raise BadInput(f"{path}: {name} holds numbers that are not finite; train it again")
+    return {name: weights[name] for name in wanted}
