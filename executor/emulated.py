@@ -1,0 +1,52 @@
+"""Emulated GPUs, for machines without any: real processes run, no hardware computes, and every output says so."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from importlib.resources import files
+
+from ..envs.nodes import Accelerator, Node
+from ..traces.trouble import BadInput, nearest
+from .machine import this_machine
+
+_SPEC = re.compile(r"(?P<count>[1-9]\d{0,3})x(?P<kind>[A-Za-z][\w.-]*)")
+
+
+def gpus(spec: str) -> tuple[Node, ...]:
+    """Returns this machine with the GPUs that `--gpus` names: "auto" (what NVML shows) or "emulated:4xA100".
+
+    Raises BadInput for any other word, NoDriver if "auto" finds no driver.
+    """
+    how, _, what = spec.partition(":")
+    if how == "emulated":
+        return emulated(what)
+    if spec == "auto":
+        from .nvml import probe
+
+        return probe()
+    raise BadInput(f"no GPUs {spec!r}; say auto or emulated:COUNTxKIND.{nearest(spec, ['auto', 'emulated:4xA100'])}")
+
+
+def emulated(spec: str) -> tuple[Node, ...]:
+    """Returns this machine with emulated GPUs: "4xA100" has EMULATED-A100-0 to EMULATED-A100-3.
+
+    Any word is a kind; the memory of one that `kinds.toml` does not know is None. Raises BadInput.
+    """
+    if not (found := _SPEC.fullmatch(spec)):
+        raise BadInput(f"emulated GPUs {spec!r}: write how many (1 to 9999), x, and their kind, as in emulated:4xA100")
+    kind = found["kind"]
+    return (
+        this_machine(
+            Accelerator(f"EMULATED-{kind}-{index}", kind, _memory().get(kind), emulated=True)
+            for index in range(int(found["count"]))
+        ),
+    )
+
+
+@cache
+def _memory() -> dict[str, int]:
+    """Bytes by kind."""
+    table = tomllib.loads(files(__package__).joinpath("kinds.toml").read_text(encoding="utf-8"))
+    return {kind: int(gib * 2**30) for kind, gib in table["memory_gib"].items()}

@@ -1,0 +1,92 @@
+"""A comparison on the screen: a row for each policy, every difference with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import HORIZONTALS
+from rich.table import Table
+from rich.text import Text
+
+from .intervals import Duel, Interval
+from .screen import number, out, share
+from .standing import MAIN, METRICS, Standing
+
+STYLES = {"win": "green", "tie": "", "loss": "red", "unknown": "yellow"}
+
+
+def show(document: Mapping[str, Any], found: Sequence[Standing], reference: str) -> None:
+    """Prints what was compared, what must be known of it, and the table."""
+    console = out()
+    for line in (*about(document), *(f"note       {text}" for text in document["warnings"])):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(board(found, reference, document["estimates"]))
+
+
+def about(document: Mapping[str, Any]) -> list[str]:
+    """What was compared, in a few lines."""
+    cut, windows = document["provenance"]["split"], document["provenance"]["windows_sha256"][:16]
+    counts = f"{document['windows']} of {document['jobs']} jobs after {document['warmup']} to warm up"
+    offered = f", offered load {document['offered_load']:.2f} (median)" if document["offered_load"] else ""
+    seconds = f"seconds {cut['from_second']:,.0f} to {cut['to_second']:,.0f}"
+    span = f"{cut['from']} to {cut['to']}" if cut["from"] else seconds
+    load = "" if document["load"] == 1.0 else f", submitted {document['load']:g} times as fast"
+    return [
+        f"trace      {document['provenance']['trace']}, {cut['part']} part: {cut['jobs']:,} jobs, {span}",
+        f"cluster    {document['provenance']['cluster']}, a restart costs {document['restart_cost']:g} s",
+        f"estimates  {document['estimates']}",
+        f"windows    {counts}{load}{offered}; sha256 {windows}",
+    ]
+
+
+def board(found: Sequence[Standing], reference: str, estimates: str) -> Table:
+    """Means over windows; under them the ratio to the reference's with its 95 % interval."""
+    caption = (
+        f"Means over windows; below each, times {reference}'s, with the paired bootstrap's 95 % interval. Win or loss: "
+        "the interval of the difference excludes zero. IQM: interquartile mean of the slowdowns. Better: probability "
+        f"that a window goes better than with {reference}. Estimates: {estimates}."
+    )
+    table = Table(caption=Text(caption), caption_justify="left", box=HORIZONTALS, show_lines=True)
+    table.add_column("policy", overflow="fold", min_width=9)
+    for words, unit in METRICS.values():
+        table.add_column(Text(f"{words} {unit}".strip()), justify="right", no_wrap=True)
+    table.add_column("IQM", justify="right", no_wrap=True)
+    table.add_column("better", justify="right", no_wrap=True)
+    for one in found:
+        table.add_row(*_row(one))
+    return table
+
+
+def _row(one: Standing) -> list[Text]:
+    duel = one.duels.get(MAIN)
+    better = Text("" if duel is None or duel.wins != duel.wins else f"{duel.improvement.value:.0%}")
+    name = Text(one.policy if one.duels else f"{one.policy}\nreference")
+    return [name, *(_cell(one, metric) for metric in METRICS), Text(number(one.middles[MAIN].value, 2)), better]
+
+
+def _cell(one: Standing, metric: str) -> Text:
+    value = number(one.means[metric].value, 2 if metric == MAIN else 0)
+    if (duel := one.duels.get(metric)) is None:
+        return Text(value)
+    return Text.assemble((f"{duel.verdict} ", STYLES[duel.verdict]), f"{value}\n{ranged(duel.ratio)}")
+
+
+def ranged(one: Interval, digits: int = 3) -> str:
+    """A value and its interval."""
+    if one.value != one.value:
+        return "-"
+    digits = digits if one.high < 10 else 1
+    return f"{one.value:,.{digits}f} [{one.low:,.{digits}f},{one.high:,.{digits}f}]"
+
+
+def percent(one: Interval) -> str:
+    """A probability and its interval."""
+    return "-" if one.value != one.value else f"{one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"
+
+
+def wins(duel: Duel) -> str:
+    """Shares of windows won, and of ties if there are any."""
+    if duel.wins != duel.wins:
+        return "-"
+    return share(duel.wins) + (f" ({duel.ties:.0%} equal)" if duel.ties else "")

@@ -1,0 +1,250 @@
+"""`gpuyard compare`: policies on the same held-out windows, with intervals for every difference."""
+
+# ruff: noqa: RUF009 (`option` is dataclasses' `field`)
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import numpy as np
+
+from .. import __version__
+from ..envs.nodes import Nodes, describe, parse
+from ..envs.session import Policy
+from ..envs.sim import RESTART
+from ..traces.job import Trace
+from ..traces.trouble import BadInput, nearest
+from ..traces.windows import fingerprint
+from .board import show
+from .contest import Contest, Task, identity, outcomes
+from .held_out import HeldOut, held_out, seen_before
+from .intervals import RESAMPLES
+from .options import command_of, option, spoken
+from .report import page
+from .results import Results, replace
+from .screen import progress, say
+from .simulate import Oversized, Scene, accelerators, loaded, policies, positive, scene, told_estimates
+from .standing import METRICS, Standing, standings
+
+FEW = 20
+"""Below so many windows a percentile bootstrap's intervals are known to be too narrow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare:
+    """Compare policies on held-out windows, with intervals, table and report.
+
+    All policies meet the same windows of the trace's last part, the same estimates and the same costs. Every window
+    begins with warm-up jobs that fill the cluster and are not scored. Interrupted, the same command goes on later.
+    """
+
+    trace: str = option(help="FORMAT:PATH, or synthetic:PRESET[,jobs=N,seed=S].")
+    cluster: str = option(help="Nodes x accelerators : kind, as in 60x8:V100+20x4:P100, or a TOML file.")
+    policy: tuple[str, ...] = option(help="A policy's name, module:object, or the folder of a learned one. Repeatable.")
+    out: Path = option(help="Folder for results.csv, comparison.json and report.html.", metavar="DIR")
+    reference: str | None = option(None, help="The policy that the others are compared with; the first by default.")
+    placement: str | None = option(None, help="Place jobs this way instead of each policy's own.")
+    estimates: str = option(
+        "recorded", help="Run times that policies see: recorded, none, exact (oracle), noisy:SIGMA."
+    )
+    limit: int | None = option(None, help="Only the first N jobs of the trace.", metavar="N")
+    part: Literal["test", "validation", "train", "all"] = option("test", help="Part of the trace, by time.")
+    windows: int = option(32, help="How many windows.")
+    jobs: int = option(256, help="Scored jobs in a window.")
+    warmup: int = option(64, help="Jobs before them that are simulated and not scored.")
+    load: float = option(1.0, help="Submit jobs so many times as fast as they were.")
+    restart_cost: float = option(RESTART, help="Seconds a preempted job needs before it works again.")
+    oversized: Oversized = option("refuse", help="What to do with jobs that the cluster could never run.")
+    seed: int = option(0, help="Seed of whatever is random: synthetic traces, noisy estimates, the bootstrap.")
+    workers: int | None = option(None, help="Processes; as many as there are cores by default.")
+    fresh: bool = option(False, help="Begin anew, whatever the folder holds.")
+    json: bool = option(False, help="One JSON object on stdout.")
+
+    def __post_init__(self) -> None:
+        """Raises BadInput for numbers and names that cannot be."""
+        positive("limit", self.limit)
+        positive("windows", self.windows, 2)
+        positive("jobs", self.jobs)
+        positive("warmup", self.warmup, 0)
+        positive("workers", self.workers)
+        if not 0 < self.load < float("inf"):
+            raise BadInput(f"--load {self.load}: give a number above 0")
+        if not 0 <= self.restart_cost < float("inf"):
+            raise BadInput(f"--restart-cost {self.restart_cost}: give seconds, 0 or more")
+        if len(self.policy) < 2:
+            raise BadInput("a comparison needs two policies; give --policy twice or more")
+        if self.reference is not None and self.reference not in self.policy:
+            raise BadInput(
+                f"--reference {self.reference}: is none of --policy.{nearest(self.reference, [*self.policy])}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison found.
+
+    Attributes:
+        found: a standing for each policy, in the order they were named.
+        reference: the policy that the others were compared with.
+        heuristics: those that were not learned.
+        contest: what all met.
+        document: all of it in plain values, as `comparison.json` has it.
+    """
+
+    found: list[Standing]
+    reference: str
+    heuristics: tuple[str, ...]
+    contest: Contest
+    document: dict[str, Any]
+
+
+def compare(args: Compare) -> Comparison:
+    """Plays what is not yet known in `args.out`, keeps each window as it ends, and sums up. Raises BadInput.
+
+    More than one worker means new processes: a script that calls this needs `if __name__ == "__main__":`.
+    """
+    nodes = parse(args.cluster)
+    chosen = policies(args.policy, args.placement)
+    stage = scene(loaded(args.trace, args.estimates, args.seed, args.limit), nodes, chosen, args.oversized)
+    part = held_out(stage.trace, args.part, args.windows, args.warmup + args.jobs, args.load)
+    contest = Contest(part.windows, args.warmup, tuple(nodes), args.restart_cost, args.placement)
+    results = _results(args, contest, stage)
+    _play(contest, results, args)
+    reference = args.reference or args.policy[0]
+    found = standings(results.known, args.policy, args.windows, reference, args.seed)
+    warnings = [*_warnings(stage, part, found), *seen_before(chosen, part)]
+    document = _document(args, stage, part, contest, found, warnings)
+    heuristics = tuple(name for name, one in chosen.items() if not _learned(one))
+    return Comparison(found, reference, heuristics, contest, document)
+
+
+def run(args: Compare) -> int:
+    """Compares, writes `comparison.json` and `report.html`, and prints the table. 130 when interrupted."""
+    try:
+        done = compare(args)
+    except KeyboardInterrupt:
+        say(f"gpuyard: interrupted; finished windows are kept in {args.out / 'results.csv'}, the same command goes on")
+        return 130
+    replace(args.out / "comparison.json", json.dumps(done.document, indent=1, allow_nan=False) + "\n")
+    replace(args.out / "report.html", page(done.document, done.found, done.reference, done.heuristics, done.contest))
+    if args.json:
+        click.echo(json.dumps(done.document, indent=1, allow_nan=False))
+    else:
+        show(done.document, done.found, done.reference)
+        click.echo(f"report      {args.out / 'report.html'} (rows in results.csv, numbers in comparison.json)")
+    return 0
+
+
+def _results(args: Compare, contest: Contest, stage: Scene) -> Results:
+    labels = {"estimates": stage.trace.estimates, "seed": str(args.seed)}
+    identities = {name: identity(name) for name in args.policy}
+    return Results(args.out / "results.csv", contest.sha256, identities, labels, args.fresh)
+
+
+def _play(contest: Contest, results: Results, args: Compare) -> None:
+    """Plays every window that is not known, window by window, so that all policies are equally far at any time."""
+    tasks: list[Task] = [(name, number) for number in range(args.windows) for name in args.policy]
+    left = [task for task in tasks if task not in results.known]
+    with progress("compare", len(tasks)) as tell:
+        tell(len(tasks) - len(left))
+        for count, outcome in enumerate(outcomes(contest, left, args.workers or cores()), len(tasks) - len(left) + 1):
+            results.add(outcome)
+            tell(count)
+    if left:
+        results.write()
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _learned(one: Policy) -> bool:
+    return isinstance(getattr(one, "card", None), Mapping)
+
+
+def _warnings(stage: Scene, part: HeldOut, found: Sequence[Standing]) -> Iterator[str]:
+    """What a reader must know before any number."""
+    estimates = stage.trace.estimates
+    if estimates == "exact":
+        yield "Estimates are exact: an oracle gave every policy the true run times, which no real scheduler has."
+    elif estimates.startswith("noisy"):
+        yield f"Estimates are {told_estimates(estimates)}: no user stated them."
+    if not part.disjoint:
+        yield "Windows overlap, as the part is too short for disjoint ones: the intervals are too narrow."
+    if len(part.windows) < FEW:
+        yield f"Only {len(part.windows)} windows: the intervals are rough, and rather too narrow."
+    if not any(one.longest_wait for one in found):
+        yield "No job ever waited, whatever the policy: raise --load or --warmup, or take a smaller --cluster."
+    if stage.skipped:
+        yield f"{len(stage.skipped):,} jobs were left out because this cluster could never run them."
+    for one in found:
+        if one.unfinished:
+            yield f"{one.policy} left {one.unfinished:,} scored jobs unfinished: it has no score in those windows."
+
+
+def _document(
+    args: Compare, stage: Scene, part: HeldOut, contest: Contest, found: Sequence[Standing], warnings: Sequence[str]
+) -> dict[str, Any]:
+    """All that was found and all that is needed to find it again. Times in seconds."""
+    trace = stage.trace
+    return {
+        "trace": args.trace,
+        "cluster": args.cluster,
+        "estimates": told_estimates(trace.estimates),
+        "reference": args.reference or args.policy[0],
+        "windows": args.windows,
+        "jobs": args.jobs,
+        "warmup": args.warmup,
+        "load": args.load,
+        "offered_load": offered(part.windows, stage.nodes),
+        "restart_cost": args.restart_cost,
+        "placement": args.placement,
+        "warnings": list(warnings),
+        "metrics": {name: {"name": words, "unit": unit} for name, (words, unit) in METRICS.items()},
+        "policies": [one.as_dict() for one in found],
+        "provenance": {
+            "command": spoken("compare", args),
+            "version": __version__,
+            "trace": trace.name,
+            "trace_sha256": fingerprint(trace),
+            "cluster": describe(stage.nodes),
+            "split": part.dates(),
+            "windows_sha256": contest.windows_sha256,
+            "contest_sha256": contest.sha256,
+            "policy_sha256": {name: identity(name) for name in args.policy},
+            "seed": args.seed,
+            "bootstrap": {"resamples": RESAMPLES, "seed": args.seed, "interval": "percentile, 95 %"},
+            "skipped": [job.id for job in stage.skipped],
+            "load_report": trace.report.as_dict() if trace.report else None,
+        },
+        "window_list": [_window(contest, number) for number in range(args.windows)],
+    }
+
+
+def offered(windows: Sequence[Trace], nodes: Nodes) -> float | None:
+    """The median over windows of the work they bring over the work that the cluster could do while they come."""
+    size = accelerators(nodes)
+    loads = [window.work / (size * window.span) for window in windows if window.span and size]
+    return float(np.median(loads)) if loads else None
+
+
+def _window(contest: Contest, number: int) -> dict[str, Any]:
+    scored = contest.scored(number)
+    return {"window": number, "first_job": scored[0], "last_job": scored[-1]}
+
+
+command = command_of(
+    Compare,
+    run,
+    examples="""
+    gpuyard compare --trace synthetic:philly,jobs=40000 --cluster 8x8:V100 --policy easy --policy fifo --out runs/first
+    gpuyard compare --trace philly:philly.csv.gz --cluster 60x8:V100 --policy runs/mine --policy fifo --out out
+    """,
+)

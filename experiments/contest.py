@@ -1,0 +1,180 @@
+"""What is the same for every policy of a comparison, and one policy's play of one window of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+
+from .. import __version__
+from ..envs.log import Log
+from ..envs.metrics import read, summary
+from ..envs.nodes import Nodes
+from ..envs.vocabulary import InvalidDecision
+from ..traces.job import Trace
+from ..traces.trouble import BadInput
+from ..traces.windows import fingerprint
+from .names import policy
+from .simulate import simulate
+
+ROOMS = ("traces", "envs", "policies")
+"""Whose code decides what a window's outcome is."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What every policy meets alike.
+
+    Attributes:
+        windows: jobs in order, the first `warmup` of each only to fill the cluster.
+        warmup: jobs of each window that are simulated and not scored.
+        nodes: the machines.
+        restart: seconds that a preempted job needs before it works again.
+        placement: the placement that all use, None for each policy's own.
+    """
+
+    windows: tuple[Trace, ...]
+    warmup: int
+    nodes: Nodes
+    restart: float
+    placement: str | None
+
+    @cached_property
+    def windows_sha256(self) -> str:
+        """The digest of the windows: their jobs, estimates and durations, and how many of each are scored."""
+        return digest([self.warmup, fingerprint(*self.windows)])
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of all that makes one window's outcome comparable with another's, gpuyard's own code included."""
+        nodes = [asdict(node) for node in self.nodes]
+        return digest([self.windows_sha256, nodes, self.restart, self.placement, __version__, code()])
+
+    def scored(self, number: int) -> tuple[int, ...]:
+        """The ids of the jobs of a window that count."""
+        return tuple(job.id for job in self.windows[number].jobs[self.warmup :])
+
+    def play(self, name: str, number: int) -> Log:
+        """Simulates a window with a new policy of this name. Raises BadInput when the policy decides what cannot be."""
+        try:
+            return simulate(self.windows[number], self.nodes, policy(name, self.placement), restart=self.restart)
+        except InvalidDecision as error:
+            raise BadInput(f"policy {name} decided what cannot be: {error}; mend the policy") from None
+
+    def outcome(self, name: str, number: int) -> Outcome:
+        """Plays a window and scores it."""
+        start = perf_counter()
+        log = self.play(name, number)
+        seconds = perf_counter() - start
+        scored = self.scored(number)
+        told = summary(log, only=scored)
+        return Outcome(
+            policy=name,
+            window=number,
+            first_job=scored[0],
+            jobs=told.jobs,
+            unfinished=told.jobs - told.finished - told.failed,
+            mean_bounded_slowdown=told.mean_bounded_slowdown,
+            mean_jct=told.mean_jct,
+            median_jct=told.median_jct,
+            p99_jct=told.p99_jct,
+            mean_wait=told.mean_wait,
+            max_wait=float(read(log).ended.only(scored).wait.max(initial=0.0)),
+            utilization=told.utilization,
+            preemptions=told.preemptions,
+            decisions=told.decisions,
+            wall_seconds=seconds,
+            log_sha256=log.sha256(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One policy on one window: a row of `results.csv`. Means are of the scored jobs that ended; times in seconds.
+
+    `utilization`, `preemptions` and `decisions` are of the whole window, its warm-up included.
+    """
+
+    policy: str
+    window: int
+    first_job: int
+    jobs: int
+    unfinished: int
+    mean_bounded_slowdown: float | None
+    mean_jct: float | None
+    median_jct: float | None
+    p99_jct: float | None
+    mean_wait: float | None
+    max_wait: float | None
+    utilization: float | None
+    preemptions: int
+    decisions: int
+    wall_seconds: float
+    log_sha256: str
+
+
+Task = tuple[str, int]
+"""A policy's name and a window's number."""
+
+
+def outcomes(contest: Contest, tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
+    """Yields outcomes as they come: in this process with one worker, else in so many new ones."""
+    workers = min(workers, len(tasks))
+    if workers <= 1:
+        yield from (contest.outcome(*task) for task in tasks)
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_enter, initargs=(contest,))
+    try:
+        for future in as_completed([pool.submit(_outcome, task) for task in tasks]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_contest: Contest | None = None
+
+
+def _enter(contest: Contest) -> None:
+    """What a worker does first: it keeps the contest, leaves interrupts to its parent, and takes one core."""
+    global _contest  # noqa: PLW0603 (a worker process has no other place to keep it)
+    _contest = contest
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _outcome(task: Task) -> Outcome:
+    assert _contest is not None
+    return _contest.outcome(*task)
+
+
+def identity(name: str) -> str:
+    """The digest of what a policy's name stands for: a folder's files, a module's source, or the name alone."""
+    parts = [name.encode()]
+    if Path(name).is_dir():
+        parts += [
+            file.read_bytes() for file in sorted(Path(name).glob("*")) if file.suffix in (".json", ".safetensors")
+        ]
+    elif ":" in name and (found := find_spec(name.partition(":")[0])) and found.origin:
+        parts.append(Path(found.origin).read_bytes())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def code() -> str:
+    """The digest of the source of the rooms that decide an outcome."""
+    house = Path(__file__).parents[1]
+    files = sorted(file for room in ROOMS for file in (house / room).glob("*.py"))
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def digest(value: object) -> str:
+    """The digest of plain values, by their JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

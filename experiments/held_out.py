@@ -1,0 +1,93 @@
+"""Which jobs a comparison may use: the part of the trace by time, its windows, and what learned policies saw before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..envs.session import Policy
+from ..traces.job import Trace
+from ..traces.windows import PARTS, compressed, fingerprint, split, windows
+from .train import FRACTIONS, GAP
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """A part of a trace, and windows of it.
+
+    Attributes:
+        whole: the trace that was split.
+        name: "train", "validation", "test" or "all".
+        jobs: the part itself, with the trace's own times.
+        windows: consecutive jobs of the part, each rebased to second 0.
+        disjoint: whether no job is in two windows.
+    """
+
+    whole: Trace
+    name: str
+    jobs: Trace
+    windows: tuple[Trace, ...]
+    disjoint: bool
+
+    def dates(self) -> dict[str, Any]:
+        """When the part begins and ends: seconds of the trace, and dates where the trace knows its own."""
+        first, last = self.jobs.jobs[0].submit, self.jobs.jobs[-1].submit
+        return {"part": self.name, "jobs": len(self.jobs), "from_second": first, "to_second": last} | {
+            "from": date(self.whole, first),
+            "to": date(self.whole, last),
+        }
+
+
+def held_out(trace: Trace, name: str, count: int, jobs: int, load: float = 1.0) -> HeldOut:
+    """Takes `count` windows of `jobs` jobs each, evenly spread over a part of a trace, the same at every call.
+
+    They are disjoint if so many disjoint ones exist, else they overlap. Raises BadInput when there are too few jobs.
+    """
+    part = trace if name == "all" else dict(zip(PARTS, split(trace, FRACTIONS, GAP), strict=True))[name]
+    disjoint = len(part) // jobs >= count
+    chosen = windows(part, jobs, count, disjoint=disjoint)
+    return HeldOut(trace, name, part, tuple(w if load == 1.0 else compressed(w, load) for w in chosen), disjoint)
+
+
+def seen_before(chosen: Mapping[str, Policy], part: HeldOut) -> Iterator[str]:
+    """Warns of learned policies whose training or choice saw the jobs, or may have seen the jobs, of this part."""
+    sha = fingerprint(part.whole)
+    for name, one in chosen.items():
+        card = getattr(one, "card", None)
+        if isinstance(card, Mapping) and (words := _seen(card, part, sha)):
+            yield f"{name} {words}"
+
+
+def _seen(card: Mapping[str, Any], part: HeldOut, sha: str) -> str:
+    trained, cut = card.get("trace") or {}, card.get("split") or {}
+    if not trained.get("sha256") or not cut.get("train"):
+        return "does not say what it was trained on; it may have seen these jobs"
+    overlap = _overlap(cut, part)
+    if trained["sha256"] == sha:
+        return f"was {overlap} jobs of this part: its scores here are not those of jobs it never saw" if overlap else ""
+    if trained.get("name") != part.whole.name:
+        return f"was trained on another trace ({trained.get('name')}): these are zero-shot scores"
+    doubt = f"it was perhaps {overlap} jobs of this part" if overlap else "by their times it saw none of these jobs"
+    return f"was trained on a trace of the same name, but not of the same jobs and estimates; {doubt}"
+
+
+def _overlap(cut: Mapping[str, Any], part: HeldOut) -> str:
+    """What a policy did with jobs submitted in the part's time: trained on them, or chosen by them."""
+    first, last = part.jobs.jobs[0].submit, part.jobs.jobs[-1].submit
+    for name, words in (("train", "trained on"), ("validation", "chosen by its scores on")):
+        span = cut.get(name) or {}
+        if span and span["from"] <= last and span["to"] >= first:
+            return words
+    return ""
+
+
+def date(trace: Trace, second: float) -> str | None:
+    """The wall-clock time of a second of a trace as ISO 8601, None where the trace does not know."""
+    if trace.origin is None:
+        return None
+    try:
+        return (datetime.fromisoformat(trace.origin) + timedelta(seconds=second)).isoformat(" ", "seconds")
+    except ValueError:
+        return None

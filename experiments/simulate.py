@@ -1,0 +1,313 @@
+"""`gpuyard simulate`: policies over a trace in the simulator, and how they did."""
+
+# ruff: noqa: RUF009 (`option` is dataclasses' `field`)
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import click
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
+from .. import __version__
+from ..envs.log import Log
+from ..envs.metrics import summary
+from ..envs.nodes import Nodes, describe, parse
+from ..envs.placement import Place
+from ..envs.session import Policy, Session
+from ..envs.sim import RESTART, SimWorld
+from ..envs.vocabulary import InvalidDecision, Stopped
+from ..traces.estimates import with_estimates
+from ..traces.job import Job, Trace
+from ..traces.source import open_trace
+from ..traces.trouble import BadInput
+from ..traces.windows import fingerprint
+from .fitting import fitting
+from .names import check_estimates, policy
+from .options import command_of, option
+from .screen import number, out, polled, share
+
+Oversized = Literal["refuse", "skip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulate:
+    """Run policies over a trace in the simulator and tell how they did.
+
+    All times are in seconds. A job runs for its recorded duration; no policy sees that duration unless the estimates
+    are 'exact', and then every table says so.
+    """
+
+    trace: str = option(help="FORMAT:PATH, or synthetic:PRESET[,jobs=N,seed=S].")
+    cluster: str = option(help="Nodes x accelerators : kind, as in 60x8:V100+20x4:P100, or a TOML file.")
+    policy: tuple[str, ...] = option(help="A policy's name, module:object, or the folder of a learned one. Repeatable.")
+    placement: str | None = option(None, help="Place jobs this way instead of each policy's own.")
+    estimates: str = option(
+        "recorded", help="Run times that policies see: recorded, none, exact (oracle), noisy:SIGMA."
+    )
+    limit: int | None = option(None, help="Only the first N jobs.", metavar="N")
+    seed: int = option(0, help="Seed of whatever is random: synthetic traces, noisy estimates.")
+    restart_cost: float = option(RESTART, help="Seconds a preempted job needs before it works again.")
+    oversized: Oversized = option("refuse", help="What to do with jobs that the cluster could never run.")
+    log: Path | None = option(None, help="Write the log of events and decisions here; one file a policy.")
+    json: bool = option(False, help="One JSON object on stdout.")
+
+    def __post_init__(self) -> None:
+        """Raises BadInput for numbers that cannot be."""
+        positive("limit", self.limit)
+        if not 0 <= self.restart_cost < float("inf"):
+            raise BadInput(f"--restart-cost {self.restart_cost}: give seconds, 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What every policy of a run has in common.
+
+    Attributes:
+        trace: the jobs that take part, with their estimates.
+        nodes: the machines.
+        skipped: jobs left out because the cluster could never run them.
+    """
+
+    trace: Trace
+    nodes: Nodes
+    skipped: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One policy's run."""
+
+    name: str
+    placement: str
+    log: Log
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        told = summary(self.log).as_dict()
+        return {"policy": self.name, **told, "placement": self.placement, "wall_seconds": self.seconds} | {
+            "log_sha256": self.log.sha256()
+        }
+
+
+def positive(name: str, value: int | None, least: int = 1) -> None:
+    """Raises BadInput if the option's value is below the least that makes sense."""
+    if value is not None and value < least:
+        raise BadInput(f"--{name} {value}: give {least} or more")
+
+
+def session(trace: Trace, nodes: Nodes, policy: Policy, restart: float = RESTART) -> Session:
+    """A session that is ready for this policy, with the ticks that it asks for."""
+    return Session(SimWorld(trace, nodes, restart=restart, tick=getattr(policy, "tick", None)))
+
+
+def simulate(trace: Trace, nodes: Nodes, policy: Policy, *, restart: float = RESTART) -> Log:
+    """Plays a policy over a trace on simulated nodes; `restart` is in seconds. Equal arguments give equal logs."""
+    return session(trace, nodes, policy, restart).play(policy)
+
+
+def told_estimates(mode: str) -> str:
+    """The estimates' mode with what a reader must know of it."""
+    if mode == "exact":
+        return "exact (oracle: true run times)"
+    return f"{mode} (derived from true run times)" if mode.startswith("noisy") else mode
+
+
+def policies(names: Sequence[str], placement: str | None) -> dict[str, Policy]:
+    """The policies by the names they were asked for. Raises BadInput for an unknown one, or one named twice."""
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise BadInput(f"--policy {twice} is given twice; once is enough, as equal runs are equal")
+    return {name: policy(name, placement) for name in names}
+
+
+def loaded(spec: str, estimates: str, seed: int, limit: int | None) -> Trace:
+    """Opens a trace and gives its jobs their estimates. Raises BadInput."""
+    trace = open_trace(spec, seed=seed)
+    return with_estimates(trace if limit is None else trace.first(limit), estimates, seed)
+
+
+def scene(trace: Trace, nodes: Nodes, chosen: Mapping[str, Policy], oversized: str) -> Scene:
+    """Sees that every job can run and every policy knows what it needs. Raises BadInput where that is not so."""
+    trace, skipped = fitting(trace, nodes, places(chosen), oversized)
+    for name, one in chosen.items():
+        check_estimates(name, one, trace)
+    return Scene(trace, nodes, skipped)
+
+
+def places(chosen: Mapping[str, Policy]) -> dict[str, Place]:
+    """The placement functions that these policies use, by name."""
+    found = {placed(one): getattr(one, "place", None) for one in chosen.values()}
+    return {name: place for name, place in found.items() if place is not None}
+
+
+def placed(one: Policy) -> str:
+    """The name of a policy's placement."""
+    return str(getattr(getattr(one, "place", None), "__name__", "its own"))
+
+
+def play(name: str, one: Policy, scene: Scene, restart: float) -> Run:
+    """Plays one policy, with a bar for whoever looks. The time is that of the simulation alone."""
+    ready = session(scene.trace, scene.nodes, one, restart)
+    with polled(f"simulate {name}", len(scene.trace), ended(ready.log)):
+        start = perf_counter()
+        try:
+            log = ready.play(one)
+        except InvalidDecision as error:
+            raise BadInput(f"policy {name} decided what cannot be: {error}; mend the policy") from None
+        return Run(name, placed(one), log, perf_counter() - start)
+
+
+def ended(log: Log) -> Callable[[], int]:
+    """What counts the jobs that have ended in a growing log, reading each entry once."""
+    seen = count = 0
+
+    def look() -> int:
+        nonlocal seen, count
+        fresh = log.entries[seen:]
+        seen += len(fresh)
+        count += sum(isinstance(entry, Stopped) and entry.reason != "preempted" for entry in fresh)
+        return count
+
+    return look
+
+
+def log_files(path: Path | None, names: Sequence[str]) -> dict[str, Path]:
+    """Where each policy's log goes: `path`, or with several policies `path` with the policy's name inserted."""
+    if path is None:
+        return {}
+    if path.is_dir():
+        raise BadInput(f"--log {path}: is a folder; give a file")
+    if len(names) == 1:
+        return {names[0]: path}
+    files = {name: path.with_name(f"{path.stem}.{slug(name)}{path.suffix}") for name in names}
+    if len(set(files.values())) < len(names):
+        raise BadInput("--log: two of these policies would write one file; simulate them one by one")
+    return files
+
+
+def slug(name: str) -> str:
+    """A policy's name as part of a file's."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")
+
+
+def run(args: Simulate) -> None:
+    """Simulates, and prints a table or one JSON object. Raises BadInput."""
+    nodes = parse(args.cluster)
+    chosen = policies(args.policy, args.placement)
+    files = log_files(args.log, args.policy)
+    stage = scene(loaded(args.trace, args.estimates, args.seed, args.limit), nodes, chosen, args.oversized)
+    rows = []
+    for name, one in chosen.items():
+        done = play(name, one, stage, args.restart_cost)
+        if name in files:
+            done.log.write(files[name])
+        rows.append(done.as_dict())
+    if args.json:
+        click.echo(json.dumps(document(args, stage, rows, files), indent=2, allow_nan=False))
+    else:
+        show(stage, rows, args.restart_cost, files)
+
+
+def document(args: Simulate, stage: Scene, rows: list[dict[str, Any]], files: Mapping[str, Path]) -> dict[str, Any]:
+    """The JSON object: what was asked, what was loaded, and a row for each policy. Times in seconds."""
+    return {
+        "trace": args.trace,
+        "cluster": args.cluster,
+        "estimates": told_estimates(stage.trace.estimates),
+        "runs": rows,
+        "accelerators": accelerators(stage.nodes),
+        "restart_cost": args.restart_cost,
+        "seed": args.seed,
+        "skipped": [job.id for job in stage.skipped],
+        "load": stage.trace.report.as_dict() if stage.trace.report else None,
+        "trace_sha256": fingerprint(stage.trace),
+        "logs": {name: str(path) for name, path in files.items()},
+        "version": __version__,
+    }
+
+
+def accelerators(nodes: Nodes) -> int:
+    """How many there are in all."""
+    return sum(len(node.accelerators) for node in nodes)
+
+
+def headline(trace: Trace, nodes: Nodes) -> list[str]:
+    """Trace, cluster and estimates in a line each."""
+    size, span = accelerators(nodes), trace.span
+    load = f", offered load {trace.work / (size * span):.2f}" if size and span else ""
+    lines = [
+        f"trace      {trace.name}: {len(trace):,} jobs over {span / 86400:,.1f} days{load}",
+        f"cluster    {describe(nodes)}: {size:,} accelerators on {len(nodes):,} nodes",
+        f"estimates  {told_estimates(trace.estimates)}",
+    ]
+    return [*lines, f"loaded     {trace.report}"] if trace.report else lines
+
+
+COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "policy": lambda row: row["policy"],
+    "finished": lambda row: number(row["finished"]),
+    "mean\nJCT s": lambda row: number(row["mean_jct"]),
+    "median\nJCT s": lambda row: number(row["median_jct"]),
+    "p99\nJCT s": lambda row: number(row["p99_jct"]),
+    "mean\nwait s": lambda row: number(row["mean_wait"]),
+    "mean bd.\nslowdown": lambda row: number(row["mean_bounded_slowdown"], 2),
+    "makespan\ns": lambda row: number(row["makespan"]),
+    "busy": lambda row: share(row["utilization"]),
+    "preempted": lambda row: number(row["preemptions"]),
+    "took s": lambda row: number(row["wall_seconds"], 2),
+}
+
+
+def show(stage: Scene, rows: Sequence[Mapping[str, Any]], restart: float, files: Mapping[str, Path]) -> None:
+    """Prints the table, and what a reader must not miss."""
+    console = out()
+    for line in headline(stage.trace, stage.nodes):
+        console.print(line, markup=False, soft_wrap=True)
+    if stage.skipped:
+        console.print(f"skipped    {len(stage.skipped):,} jobs that this cluster could never run")
+    used = {row["placement"]: [r["policy"] for r in rows if r["placement"] == row["placement"]] for row in rows}
+    told = [place if len(used) == 1 else f"{place} by {', '.join(names)}" for place, names in used.items()]
+    console.print(f"placement  {'; '.join(told)}", markup=False, soft_wrap=True)
+    console.print(table(rows, f"estimates {told_estimates(stage.trace.estimates)}, a restart costs {restart:g} s"))
+    for line in [*unfinished(rows), *(f"log of {name}: {path}" for name, path in files.items())]:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def unfinished(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Says which policies left jobs undone."""
+    for row in rows:
+        if left := row["jobs"] - row["finished"] - row["failed"]:
+            yield f"{row['policy']} left {left:,} of {row['jobs']:,} jobs unfinished; its means are of the others"
+        if row["failed"]:
+            yield f"{row['policy']}: {row['failed']:,} jobs failed"
+
+
+def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
+    """A row for each policy."""
+    shown = Table(caption=Text(caption), caption_justify="left", box=SIMPLE)
+    for title in COLUMNS:
+        named = title == "policy"
+        shown.add_column(title, justify="left" if named else "right", overflow="fold", no_wrap=not named, min_width=6)
+    for row in rows:
+        shown.add_row(*(Text(cell(row)) for cell in COLUMNS.values()))
+    return shown
+
+
+command = command_of(
+    Simulate,
+    run,
+    examples="""
+    gpuyard simulate --trace synthetic:philly,jobs=2000 --cluster 4x8:V100 --policy fifo --policy las
+    gpuyard simulate --trace philly:philly.csv.gz --cluster 60x8:V100 --policy fifo --log fifo.jsonl --json
+    gpuyard simulate --trace swf:lublin_256.swf --cluster 1x256:CPU --policy runs/mine --limit 1000
+    """,
+)

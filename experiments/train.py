@@ -1,0 +1,195 @@
+"""`gpuyard train`: a policy from a trace. Teachers play, the best is imitated, MaskablePPO goes on from there.
+
+Everything is drawn from the first part of the trace by time; the checkpoint that is kept is chosen on validation
+windows alone. The last part is for `gpuyard compare` and is never opened here.
+"""
+
+# ruff: noqa: RUF009 (`option` is dataclasses' `field`)
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from ..envs import placement as placements
+from ..envs.codec import Starts
+from ..envs.nodes import describe, parse
+from ..traces.estimates import with_estimates
+from ..traces.job import Trace
+from ..traces.source import open_trace
+from ..traces.trouble import BadInput
+from ..traces.windows import fingerprint, split
+from .fitting import fitting
+from .lessons import Yard
+from .options import command_of, option, spoken
+from .screen import say
+
+FRACTIONS = (0.6, 0.1, 0.3)
+"""Training, validation and test parts of a trace, in order of time."""
+GAP = 3600.0
+"""Seconds between the parts whose jobs are left out, so that no burst of like jobs lies on both sides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """Train a policy on a trace; interrupt it when you like, the same command goes on where it stopped.
+
+    The trace's first 60 % are for training, the next 10 % for choosing a checkpoint; the last 30 % are not touched.
+    """
+
+    trace: str = option(help="FORMAT:PATH, or synthetic:PRESET[,jobs=N,seed=S].")
+    cluster: str = option(help="Nodes x accelerators : kind, as in 60x8:V100+20x4:P100, or a TOML file.")
+    out: Path = option(help="Folder for the policy, its curves and what is needed to go on.", metavar="DIR")
+    estimates: str = option(
+        "recorded", help="Run times that policies see: recorded, none, exact (oracle), noisy:SIGMA."
+    )
+    objective: Literal["slowdown", "jct"] = option("slowdown", help="What is to be small on average.")
+    placement: str = option("packed", help="How its placements are proposed.")
+    oversized: Literal["refuse", "skip"] = option(
+        "refuse", help="What to do with jobs that the cluster could never run."
+    )
+    limit: int | None = option(None, help="Only the first N jobs of the trace.", metavar="N")
+    steps: int = option(400_000, help="Decisions to train on after imitation.")
+    jobs: int = option(256, help="Jobs in a window.")
+    k: int = option(32, help="Candidates on the menu.")
+    width: int = option(32, help="Width of the network's layers.")
+    squeeze: float = option(0.2, help="Compress the arrivals of training windows by a factor from this to 1.")
+    lessons: int = option(48, help="Windows on which the teachers play.")
+    envs: int = option(16, help="Environments stepped together.")
+    replicas: int = option(4, help="How many of them play the same window.")
+    rollout: int = option(128, help="Steps of each environment between two updates.")
+    batch: int = option(1024, help="Decisions in a minibatch.")
+    epochs: int = option(3, help="Times each rollout is learned from.")
+    rate: float = option(3e-4, help="Adam's step size at first; it falls linearly to a tenth.")
+    entropy: float = option(0.002, help="Weight of the policy's entropy.")
+    validation: int = option(24, help="Windows on which checkpoints are compared.")
+    validate_every: int = option(50_000, help="Decisions between two validations.")
+    seed: int = option(0, help="Seed of all that is random.")
+    restart: bool = option(False, flag="--from-scratch", help="Begin anew, even if the folder holds a training.")
+    json: bool = option(False, help="One JSON object on stdout when done.")
+
+    def __post_init__(self) -> None:
+        """Raises BadInput for numbers that cannot be."""
+        for name in ("jobs", "k", "width", "lessons", "envs", "replicas", "rollout", "batch", "epochs", "validation"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"--{name} {getattr(self, name)}: give 1 or more")
+        if not 0 < self.squeeze <= 1:
+            raise BadInput(f"--squeeze {self.squeeze}: give a factor above 0, at most 1")
+        if self.envs % self.replicas:
+            raise BadInput(
+                f"--envs {self.envs} is no multiple of --replicas {self.replicas}; choose numbers that divide"
+            )
+        if not hasattr(placements, self.placement):
+            raise BadInput(f"--placement {self.placement}: is none; packed, first_fit, consolidated and spread are")
+
+    def same(self) -> dict[str, Any]:
+        """What two runs must share for one to go on with the other's work."""
+        return {k: v for k, v in asdict(self).items() if k not in ("out", "steps", "json", "restart", "validate_every")}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The trace in its parts, and where it came from."""
+
+    whole: Trace
+    train: Trace
+    validation: Trace
+    test: Trace
+    skipped: int
+
+
+def parts(args: Train) -> Parts:
+    """Opens the trace, leaves out what cannot run, splits it by time. Raises BadInput where a part is too short."""
+    trace = open_trace(args.trace, seed=args.seed)
+    trace = with_estimates(trace if args.limit is None else trace.first(args.limit), args.estimates, args.seed)
+    place = getattr(placements, args.placement)
+    whole, skipped = fitting(trace, parse(args.cluster), {args.placement: place}, args.oversized)
+    train, validation, test = split(whole, FRACTIONS, GAP)
+    for name, part in (("training", train), ("validation", validation)):
+        if len(part) < args.jobs:
+            raise BadInput(
+                f"the {name} part of {args.trace} has {len(part)} jobs, a window of --jobs {args.jobs} needs more; "
+                "take a longer trace"
+            )
+    return Parts(whole, train, validation, test, len(skipped))
+
+
+def card(args: Train, found: Parts) -> dict[str, Any]:
+    """What `policy.json` says of where a policy comes from: all that is needed to train it again."""
+    import sb3_contrib
+    import stable_baselines3
+    import torch
+
+    from .. import __version__
+
+    part = {
+        name: {"jobs": len(p), "from": p.jobs[0].submit, "to": p.jobs[-1].submit} if p.jobs else None
+        for name, p in (("train", found.train), ("validation", found.validation), ("test", found.test))
+    }
+    versions = {"gpuyard": __version__, "torch": torch.__version__, "stable_baselines3": stable_baselines3.__version__}
+    return {
+        "codec": {"name": "Starts", "k": args.k, "place": args.placement},
+        "network": {"width": args.width},
+        "needs_estimates": args.estimates != "none" and any(j.estimate is not None for j in found.train.jobs),
+        "command": spoken("train", args),
+        "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(args).items()},
+        "trace": {
+            "name": found.whole.name,
+            "sha256": fingerprint(found.whole),
+            "jobs": len(found.whole),
+            "skipped": found.skipped,
+        },
+        "estimates": found.whole.estimates,
+        "cluster": describe(parse(args.cluster)),
+        "split": {"fractions": FRACTIONS, "gap_seconds": GAP, **part},
+        "versions": {**versions, "sb3_contrib": sb3_contrib.__version__},
+    }
+
+
+@contextmanager
+def needed() -> Iterator[None]:
+    """Says how to get torch where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("torch", "stable_baselines3", "sb3_contrib", "tensorboard"):
+            raise BadInput(f"training needs {error.name}; run: pip install 'gpuyard[learn]'") from None
+        raise
+
+
+def run(args: Train) -> int:
+    """Trains; says where the policy is and how it did on validation windows. Exit code 130 when interrupted."""
+    with needed():
+        from .trainer import Trainer
+    found = parts(args)
+    nodes = parse(args.cluster)
+    codec = Starts(args.k, getattr(placements, args.placement))
+    yard = Yard(found.train, nodes, codec, args.objective, args.jobs, args.squeeze)
+    trainer = Trainer(args, yard, Yard(found.validation, nodes, codec, args.objective, args.jobs), card(args, found))
+    done = trainer.train()
+    told = {"policy": str(args.out), **trainer.told(), "finished": done}
+    if args.json:
+        click.echo(json.dumps(told, indent=2))
+    else:
+        say(f"policy      {args.out}: validation {told['score']:.4f} of the best teacher's cost")
+        say(f"curves      {args.out / 'tensorboard'}")
+    if not done:
+        say("interrupted; the same command goes on from here")
+    return 0 if done else 130
+
+
+command = command_of(
+    Train,
+    run,
+    examples="""
+    gpuyard train --trace synthetic:lab,jobs=20000 --cluster 1x8:A100 --estimates noisy:0.8 --out runs/mine
+    gpuyard train --trace philly:philly.csv.gz --cluster 60x8:V100 --estimates noisy:0.8 --out runs/philly
+    tensorboard --logdir runs/mine
+    """,
+)

@@ -1,0 +1,373 @@
+"""The probe, through NVIDIA's true binding, on an emulated libnvidia-ml.so.1 (tests/nvml) that is compiled here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from gpuyard.executor.emulated import emulated, gpus
+from gpuyard.executor.names import kind_of, profile_in, profile_of
+from gpuyard.executor.reading import Partition, Process, Reading
+from gpuyard.experiments.gpus import command
+from gpuyard.traces.trouble import BadInput
+
+SOURCE = Path(__file__).parent / "nvml" / "emulated_nvml.c"
+LOOK = """
+import json
+from dataclasses import asdict
+from gpuyard.executor.nvml import Nvml, NoDriver, probe, readings
+def show(found): return [asdict(r) for r in found]
+def ids(found): return [a.id for a in found[0].accelerators]
+"""
+UUIDS = [f"GPU-e{index:07d}-0000-4000-8000-000000000000" for index in range(4)]
+GIB = 2**30
+
+Run = Callable[..., Any]
+
+
+def build(folder: Path, *flags: str) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("the emulated NVML is C, and there is no C compiler (cc) here")
+    library = folder / "libnvidia-ml.so.1"
+    shared = ["-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-soname,libnvidia-ml.so.1"]
+    subprocess.run([compiler, "-std=gnu11", "-Wall", "-Werror", *shared, *flags, "-o", library, SOURCE], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture(scope="session")
+def old_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("old-nvml"), "-DOLD_DRIVER")
+
+
+def python(code: str, library: Path, knobs: Path) -> Any:
+    """What `code` prints, as JSON, in a process of its own: the binding keeps its library for the process's life."""
+    environment = os.environ | {"LD_LIBRARY_PATH": str(library), "EMULATED_NVML": str(knobs)}
+    command = [sys.executable, "-c", LOOK + code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def turn(knobs: Path, **values: object) -> None:
+    """Turns the knobs of the emulated NVML: gpu1__celsius=50 writes 50 into gpu1/celsius."""
+    for name, value in values.items():
+        knob = knobs / name.replace("__", "/")
+        knob.parent.mkdir(parents=True, exist_ok=True)
+        knob.write_text(f"{value}\n")
+
+
+@pytest.fixture
+def knobs(tmp_path: Path) -> Path:
+    folder = tmp_path / "knobs"
+    folder.mkdir()
+    return folder
+
+
+def test_four_gpus_with_all_that_can_be_told(library: Path, knobs: Path) -> None:
+    turn(knobs, gpu1__busy=80, gpu1__milliwatts=250500, gpu1__millijoules=7000, gpu1__celsius=61, gpu1__ecc=3)
+    turn(knobs, **{f"gpu1__processes__{os.getpid()}": 512})
+    found = python("print(json.dumps([show(readings()), ids(probe()), ids(probe(skip_busy=True))]))", library, knobs)
+    readings, all_ids, idle_ids = found
+    assert [r["uuid"] for r in readings] == all_ids == UUIDS
+    assert idle_ids == [UUIDS[0], *UUIDS[2:]]
+    assert readings[1] == {
+        "index": 1,
+        "uuid": UUIDS[1],
+        "name": "NVIDIA Emulated A100-SXM4-40GB",
+        "kind": "A100",
+        "pci": "00000000:11:00.0",
+        "memory_total": 40 * GIB,
+        "memory_used": GIB // 2,
+        "gpu_busy": 0.8,
+        "memory_busy": 0.4,
+        "watts": 250.5,
+        "watts_limit": 400.0,
+        "joules": 7.0,
+        "celsius": 61.0,
+        "ecc_errors": 3,
+        "processes": [{"pid": os.getpid(), "memory": GIB // 2}],
+        "mig": False,
+        "partitions": [],
+        "emulated": True,
+        "trouble": None,
+    }
+
+
+def test_the_node_is_this_machine(library: Path, knobs: Path) -> None:
+    turn(knobs, count=1, gpu0__name="NVIDIA Emulated H100 80GB HBM3", gpu0__memory_mib=81559)
+    code = "node, = probe(); print(json.dumps([node.id, node.cpus, node.memory, asdict(node.accelerators[0])]))"
+    name, cpus, memory, accelerator = python(code, library, knobs)
+    assert name == os.uname().nodename
+    assert cpus == len(os.sched_getaffinity(0))
+    assert memory > 2**28
+    assert accelerator == {"id": UUIDS[0], "kind": "H100", "memory": 81559 * 2**20, "emulated": True}
+
+
+def test_in_mig_mode_the_parts_can_be_given_and_the_whole_cannot(library: Path, knobs: Path) -> None:
+    turn(knobs, count=2, gpu1__mig__0="1 1 4864", gpu1__mig__2="3 3 19968 3g.20gb", gpu1__mig__3="3 1 19968")
+    readings, ids = python("print(json.dumps([show(readings()), ids(probe())]))", library, knobs)
+    parts = [f"MIG-e001{index:04d}-0000-5000-8000-000000000000" for index in (0, 2, 3)]
+    assert ids == [UUIDS[0], *parts]
+    assert readings[1]["mig"] is True
+    assert readings[1]["gpu_busy"] is None, "utilisation is not told in MIG mode"
+    assert readings[1]["partitions"][0] == {
+        "uuid": parts[0],
+        "kind": "A100-MIG-1g.5gb",
+        "profile": "1g.5gb",
+        "memory_total": 4864 * 2**20,
+        "memory_used": 0,
+        "processes": [],
+    }
+    assert [p["profile"] for p in readings[1]["partitions"]] == ["1g.5gb", "3g.20gb", "1c.3g.20gb"]
+
+
+def test_mig_without_attributes_has_no_profile(library: Path, knobs: Path) -> None:
+    turn(knobs, count=1, gpu0__mig__0="1 1 4864", gpu0__unsupported="attributes")
+    kinds = python("print(json.dumps([a.kind for a in probe()[0].accelerators]))", library, knobs)
+    assert kinds == ["A100-MIG"]
+
+
+def test_mig_mode_without_parts_offers_nothing(library: Path, knobs: Path) -> None:
+    (knobs / "gpu0" / "mig").mkdir(parents=True)
+    turn(knobs, count=1)
+    assert python("print(json.dumps(ids(probe())))", library, knobs) == []
+
+
+@pytest.mark.parametrize("how", ["handle", "calls"])
+def test_a_lost_gpu_takes_down_nothing_else(library: Path, knobs: Path, how: str) -> None:
+    turn(knobs, gpu2__lost=how)
+    readings, ids = python("print(json.dumps([show(readings()), ids(probe())]))", library, knobs)
+    assert ids == [UUIDS[0], UUIDS[1], UUIDS[3]]
+    assert [r["trouble"] for r in readings] == [None, None, "lost: fell off the bus; reset it or reboot", None]
+    assert readings[2]["watts"] is None
+
+
+@pytest.mark.parametrize("how", [{"gpu1__lost": "handle"}, {"gpu1__lost": "calls"}, {"count": 1}])
+def test_a_gpu_lost_later_keeps_its_name(library: Path, knobs: Path, how: dict[str, object]) -> None:
+    turn(knobs, count=2)
+    changes = "".join(
+        f"(d / {k!r}).parent.mkdir(exist_ok=True); (d / {k!r}).write_text({str(v)!r})\n" for k, v in how.items()
+    )
+    code = f"""
+import os, pathlib
+d = pathlib.Path(os.environ["EMULATED_NVML"])
+with Nvml() as nvml:
+    nvml.readings()
+    {changes.replace("__", "/").strip()}
+    print(json.dumps([[r.uuid, r.trouble] for r in nvml.readings()]))
+"""
+    assert python(code, library, knobs) == [[UUIDS[0], None], [UUIDS[1], "lost: fell off the bus; reset it or reboot"]]
+
+
+def test_what_is_not_supported_is_none(library: Path, knobs: Path) -> None:
+    turn(knobs, count=1, gpu0__unsupported="memory busy power energy temperature ecc processes recovery remap")
+    (reading,) = python("print(json.dumps(show(readings())))", library, knobs)
+    told = {key for key, value in reading.items() if value is not None and value != []}
+    assert told == {"index", "uuid", "name", "kind", "pci", "mig", "emulated"}
+    assert python("print(json.dumps(ids(probe())))", library, knobs) == [UUIDS[0]]
+
+
+def test_an_old_driver_lacks_functions(old_library: Path, knobs: Path) -> None:
+    turn(knobs, count=1, gpu0__celsius=44, **{f"gpu0__processes__{os.getpid()}": "?"})
+    (reading,) = python("print(json.dumps(show(readings())))", old_library, knobs)
+    assert reading["celsius"] == 44
+    assert reading["memory_total"] == 40 * GIB
+    assert reading["processes"] == [{"pid": os.getpid(), "memory": None}]
+    assert reading["trouble"] is None
+
+
+def test_dead_processes_are_left_out(library: Path, knobs: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    turn(knobs, count=1, **{f"gpu0__processes__{dead.pid}": 100, f"gpu0__processes__{os.getpid()}": 200})
+    (reading,) = python("print(json.dumps(show(readings())))", library, knobs)
+    assert [p["pid"] for p in reading["processes"]] == [os.getpid()]
+
+
+def test_processes_by_uuid(library: Path, knobs: Path) -> None:
+    turn(knobs, **{f"gpu3__processes__{os.getpid()}": 7})
+    code = f"print(json.dumps([[p.pid for p in Nvml().processes(u) or ()] for u in {UUIDS[2:]}]))"
+    assert python(code, library, knobs) == [[], [os.getpid()]]
+    assert python("print(json.dumps(Nvml().processes('GPU-that-is-not-there')))", library, knobs) is None
+
+
+def test_the_driver_can_condemn_a_gpu_that_answers(library: Path, knobs: Path) -> None:
+    turn(knobs, count=3, gpu0__recovery=1, gpu1__remap_failed=1)
+    troubles, ids = python("print(json.dumps([[r.trouble for r in readings()], ids(probe())]))", library, knobs)
+    assert troubles[0] == "the driver asks for a reset"
+    assert "beyond repair" in troubles[1]
+    assert ids == [UUIDS[2]]
+
+
+def test_a_forked_process_opens_it_anew(library: Path, knobs: Path) -> None:
+    code = """
+import os
+nvml = Nvml()
+here = len(nvml.readings())
+read, write = os.pipe()
+if os.fork() == 0:
+    os.write(write, str(len(nvml.readings())).encode())
+    nvml.close()
+    os._exit(0)
+os.wait()
+print(json.dumps([here, int(os.read(read, 9)), len(nvml.readings())]))
+nvml.close()
+nvml.close()
+"""
+    assert python(code, library, knobs) == [4, 4, 4]
+
+
+def test_no_driver_is_said_in_one_sentence(tmp_path: Path, library: Path) -> None:
+    code = """
+try:
+    probe()
+except NoDriver as error:
+    print(json.dumps(str(error)))
+"""
+    if shutil.which("nvidia-smi") is None:
+        missing = python(code, tmp_path, tmp_path)
+        assert missing.startswith("no NVIDIA driver here (no libnvidia-ml.so.1); install one, or use emulated ones")
+    assert python(code, library, tmp_path / "nothing").startswith("the NVIDIA driver is not loaded")
+
+
+def test_the_emulated_structures_are_the_bindings(library: Path, knobs: Path) -> None:
+    code = """
+import ctypes, pynvml
+size = ctypes.CDLL("libnvidia-ml.so.1").emulated_sizeof
+names = "nvmlPciInfo_t c_nvmlMemory_t c_nvmlMemory_v2_t c_nvmlUtilization_t c_nvmlProcessInfo_v3_t".split()
+names += "c_nvmlTemperature_v1_t c_nvmlDeviceAttributes c_nvmlFieldValue_t".split()
+print(json.dumps({n: [size(n.encode()), ctypes.sizeof(getattr(pynvml, n))] for n in names}))
+"""
+    sizes = python(code, library, knobs)
+    assert len(sizes) == 8
+    assert all(ours == theirs > 0 for ours, theirs in sizes.values()), sizes
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("NVIDIA A100-SXM4-40GB", "A100"),
+        ("NVIDIA A100 80GB PCIe", "A100"),
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA H100 NVL", "H100"),
+        ("NVIDIA GH200 480GB", "GH200"),
+        ("Tesla V100-SXM2-16GB", "V100"),
+        ("Tesla V100S-PCIE-32GB", "V100S"),
+        ("Tesla T4", "T4"),
+        ("NVIDIA L40S", "L40S"),
+        ("NVIDIA A10G", "A10G"),
+        ("NVIDIA GeForce RTX 4090", "RTX4090"),
+        ("NVIDIA GeForce GTX 1080 Ti", "GTX1080Ti"),
+        ("NVIDIA GeForce RTX 4070 Ti SUPER", "RTX4070TiSUPER"),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", "RTX4090Laptop"),
+        ("Quadro RTX 8000", "RTX8000"),
+        ("NVIDIA RTX A6000", "RTXA6000"),
+        ("NVIDIA RTX 6000 Ada Generation", "RTX6000Ada"),
+        ("NVIDIA Emulated A100-SXM4-40GB", "A100"),
+        ("NVIDIA TITAN X (Pascal)", "NVIDIA-TITAN-X-Pascal"),
+        ("Something Else", "Something-Else"),
+    ],
+)
+def test_kinds(name: str, kind: str) -> None:
+    assert kind_of(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("total_mib", "profiles"),
+    [
+        (40960, ["1g.5gb", "2g.10gb", "3g.20gb", "7g.40gb"]),
+        (81920, ["1g.10gb", "2g.20gb", "3g.40gb", "7g.80gb"]),
+        (143771, ["1g.18gb", "2g.35gb", "3g.71gb", "7g.141gb"]),
+        (183359, ["1g.23gb", "2g.45gb", "3g.90gb", "7g.180gb"]),
+    ],
+)
+def test_mig_profiles_are_named_as_nvidia_does(total_mib: int, profiles: list[str]) -> None:
+    eighths = {1: 1, 2: 2, 3: 4, 7: 8}
+    told = [
+        profile_of(slices, slices, int(total_mib * part / 8 * 0.97), total_mib * 2**20)
+        for slices, part in eighths.items()
+    ]
+    assert told == profiles
+    assert profile_in(f"NVIDIA A100-SXM4-40GB MIG {profiles[0]}") == profiles[0]
+    assert profile_in("NVIDIA A100-SXM4-40GB") is None
+
+
+def test_what_a_reading_offers() -> None:
+    busy, idle = (Process(1),), ()
+    assert [a.id for a in Reading(0, "GPU-1", kind="A100", processes=busy).accelerators()] == ["GPU-1"]
+    assert not list(Reading(0, "GPU-1", kind="A100", processes=busy).accelerators(skip_busy=True))
+    assert not list(Reading(0, "GPU-1", trouble="lost").accelerators())
+    assert not list(Reading(0).accelerators())
+    parts = (Partition("MIG-1", "A100-MIG", processes=busy), Partition("MIG-2", "A100-MIG", processes=idle))
+    cut = Reading(0, "GPU-1", mig=True, partitions=parts)
+    assert [a.id for a in cut.accelerators(skip_busy=True)] == ["MIG-2"]
+
+
+def test_emulated_gpus_say_so() -> None:
+    (node,) = gpus("emulated:4xA100")
+    assert [a.id for a in node.accelerators] == [f"EMULATED-A100-{index}" for index in range(4)]
+    assert {(a.kind, a.memory, a.emulated) for a in node.accelerators} == {("A100", 40 * GIB, True)}
+    assert emulated("1xMYGPU")[0].accelerators[0].memory is None
+
+
+@pytest.mark.parametrize(
+    "spec", ["emulated:", "emulated:4", "emulated:0xA100", "emulated:2x8xA100", "emulated:99999xT4"]
+)
+def test_emulated_specs_with_a_slip(spec: str) -> None:
+    with pytest.raises(BadInput, match="write how many"):
+        gpus(spec)
+
+
+def test_gpus_of_no_known_kind() -> None:
+    with pytest.raises(BadInput, match="Did you mean 'auto'"):
+        gpus("aut")
+
+
+def test_the_command_shows_emulated_gpus() -> None:
+    shown = CliRunner().invoke(command, ["--gpus", "emulated:2xT4"]).output
+    assert shown.startswith("Emulated GPUs: no hardware stands behind them")
+    assert "EMULATED-T4-1" in shown
+    assert "16.0 GiB" in shown
+    told = json.loads(CliRunner().invoke(command, ["--gpus", "emulated:2xT4", "--json"]).output)
+    assert [(r["uuid"], r["memory_total"], r["watts"]) for r in told] == [
+        ("EMULATED-T4-0", 16 * GIB, None),
+        ("EMULATED-T4-1", 16 * GIB, None),
+    ]
+
+
+def test_the_command_shows_what_nvml_shows(library: Path, knobs: Path) -> None:
+    turn(knobs, gpu0__unsupported="power", gpu1__lost="handle", gpu2__mig__0="1 1 4864", gpu3__milliwatts=123000)
+    code = """
+from click.testing import CliRunner
+from gpuyard.experiments.gpus import command
+print(json.dumps(CliRunner().invoke(command).output))
+"""
+    shown = python(code, library, knobs)
+    for words in ("no hardware", "A100-MIG-1g.5gb", "lost: fell off", "123/400 W", "ok, emulated", "in MIG mode"):
+        assert words in shown, shown
+
+
+@pytest.mark.gpu
+def test_a_real_gpu_is_no_emulated_one() -> None:
+    if shutil.which("nvidia-smi") is None:
+        pytest.skip("no NVIDIA driver here")
+    code = "print(json.dumps([show(readings()), ids(probe())]))"
+    done = subprocess.run([sys.executable, "-c", LOOK + code], capture_output=True, text=True, check=True)
+    readings, ids = json.loads(done.stdout)
+    assert {r["emulated"] for r in readings} == {False}
+    assert all(i.startswith(("GPU-", "MIG-")) for i in ids)
+    assert all(0 <= r["memory_used"] <= r["memory_total"] for r in readings if r["memory_total"])
