@@ -1,7 +1,7 @@
 """The codec: a cluster as a menu of decisions. The environment and the learned policy read the same menu.
 
-One row a candidate, one row for waiting and the cluster as a whole; an action is the number of a row. Only logarithms and
-ratios are features, so that clusters and traces of other sizes look alike.
+One row a candidate, one row for waiting and the cluster as a whole; an action is the number of a row. Only logarithms
+and ratios are features, so that clusters and traces of other sizes look alike.
 """
 
 from __future__ import annotations
@@ -87,19 +87,25 @@ ROW = (
     "candidate", "known", "estimate", "area", "attained", "gang", "width", "fits", "wait", "pressure",
     "time_to_fit", "harmless", "demand", "oldest", "shortest", "smallest",
 )  # fmt: skip
-"""A candidate's features. candidate: 1; known: it has an estimate; estimate, area (accelerator-seconds), attained, wait,
-time_to_fit: log1p seconds over 16; gang: log2 over 16; width: gang over the cluster; fits: it can start now; pressure: wait
-less estimate, in logarithms; harmless: by estimates it does not delay the oldest candidate (EASY's rule, on counts); demand:
-gang over free, at most 4; oldest, shortest, smallest (area): its place among the candidates, 0 (first) to 1."""
+"""A candidate's features.
+
+candidate: 1; known: it has an estimate; estimate, area (accelerator-seconds), attained, wait, time_to_fit: log1p
+seconds over 16; gang: log2 over 16; width: gang over the cluster; fits: it can start now; pressure: wait less estimate, in
+logarithms; harmless: by estimates it does not delay the oldest candidate (EASY's rule, on counts); demand: gang over
+free, at most 4; oldest, shortest, smallest (area): its place among the candidates, 0 (first) to 1.
+"""
 
 WHOLE = (
-    "candidate", "free", "pending", "running", "backlog", "fitting", "hidden", "next_end", "head_time_to_fit", "head_width",
-    "head_wait", "widest_free", "none_running", "", "", "",
+    "candidate", "free", "pending", "running", "backlog", "fitting", "hidden", "next_end",
+    "head_time_to_fit", "head_width", "head_wait", "widest_free", "none_running", "", "", "",
 )  # fmt: skip
-"""The cluster's features, in the last row. candidate: 0; free: part of the accelerators; pending, running: log1p count
-over 16; backlog: log1p of expected waiting accelerator-seconds per accelerator over 16; fitting: part of the candidates that
-fit; hidden: part of the queue that is not shown; next_end: log1p seconds over 16 to the first expected end; head_*: of the
-oldest candidate; widest_free: the largest free count on one node over its size; none_running: 1 if nothing runs."""
+"""The cluster's features, in the last row.
+
+candidate: 0; free: part of the accelerators; pending, running: log1p count over 16; backlog: log1p of expected waiting
+accelerator-seconds per accelerator over 16; fitting: part of the candidates that fit; hidden: part of the queue that is
+not shown; next_end: log1p seconds over 16 to the first expected end; head_*: of the oldest candidate; widest_free: the
+largest free count on one node over its size; none_running: 1 if nothing runs.
+"""
 
 SCALE = 1.0 / 16.0
 NEVER = float(np.exp(16.0))
@@ -209,11 +215,9 @@ class Starts:
         places = np.empty((3, count), np.float32)
         places[_THREE, rows.T[_RANKED, :].argsort(kind="stable")] = np.arange(count) / max(count - 1, 1)
         view[:, 13:] = places.T
-        self._whole(cluster, out[self.k], view, head, ends, freed)
+        self._whole(cluster, out[self.k], view, head, ends)
 
-    def _whole(
-        self, cluster: ClusterView, out: Observation, view: Observation, head: int, ends: Floats, freed: Floats
-    ) -> None:
+    def _whole(self, cluster: ClusterView, out: Observation, view: Observation, head: int, ends: Floats) -> None:
         shown, pending, size = len(view), len(cluster.pending), cluster.room.size
         work = float(np.expm1(view[:, 3] / SCALE).sum()) * pending / shown / size
         next_end = max(0.0, float(ends[0]) - cluster.now) if len(ends) else 0.0
@@ -256,7 +260,9 @@ def time_to_fit(gang: Floats, free: float, ends: Floats, freed: Floats, now: flo
     return to_fit
 
 
-def harmless(rows: Floats, head: int, to_fit: float, free: float, ends: Floats, freed: Floats, now: float) -> Mask | bool:
+def harmless(
+    rows: Floats, head: int, to_fit: float, free: float, ends: Floats, freed: Floats, now: float
+) -> Mask | bool:
     """Which rows, started now, would by estimates not delay the oldest one (EASY's rule on counts), shape (rows,)."""
     if to_fit <= 0.0:
         return True

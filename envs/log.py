@@ -1,4 +1,4 @@
-"""The log of a session: every event and decision in order. Metrics are read from it, and it replays into an equal ledger."""
+"""The log of a session: events and decisions in order. Metrics are read from it; it replays into an equal ledger."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Log:
             if head["gpuyard_log"] != FORMAT:
                 raise BadInput(f"{path}, line 1: a log of format {head['gpuyard_log']}, this gpuyard reads {FORMAT}")
             log = cls(tuple(_read_node(n) for n in head["nodes"]))
-            for number, text in rows:
+            for number, text in rows:  # noqa: B007 (the complaint below names it)
                 log.entries.append(_read_entry(json.loads(text)))
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, BadInput):
@@ -162,7 +162,8 @@ def _job(job: Job) -> dict[str, Any]:
 
 
 def _read_job(said: dict[str, Any]) -> Job:
-    return Job(**{k: tuple(v) if isinstance(v, list) else v for k, v in said.items()})
+    known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
+    return Job(**known)
 
 
 def _node(node: Node) -> dict[str, Any]:

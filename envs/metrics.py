@@ -149,15 +149,17 @@ def read(log: Log) -> Story:
                 decisions += 1
             case Tick(now):
                 pass
-    busy += sum((life.held + (now - life.since if key in running else 0.0)) * life.weight for key, life in lives.items())
+    busy += sum(
+        (life.held + (now - life.since if key in running else 0.0)) * life.weight for key, life in lives.items()
+    )
     ended.sort(key=lambda row: row[1])
     last = max((row[3] for row in ended), default=now)
     return Story(_columns(ended), len(ended) + len(lives), first or 0.0, last, busy, preemptions, decisions)
 
 
 def _columns(rows: list[tuple[int, float, float, float, float, float, int, bool]]) -> Ended:
-    job, *numbers, failed = zip(*rows, strict=True) if rows else ((),) * 8
-    return Ended(np.array(job, np.int64), *(np.array(n, np.float64) for n in numbers), np.array(failed, np.bool_))
+    numbers = np.array(rows, np.float64).reshape(-1, 8).T
+    return Ended(numbers[0].astype(np.int64), *numbers[1:7], numbers[7].astype(np.bool_))  # type: ignore[call-arg]
 
 
 def summary(log: Log, only: Collection[int] | None = None) -> Summary:

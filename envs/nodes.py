@@ -71,12 +71,16 @@ def parse(spec: str) -> tuple[Node, ...]:
             )
         count, each, kind = int(term["nodes"]), int(term["each"]), term["kind"]
         if count * each > _MOST:
-            raise BadInput(f"cluster spec {spec!r}: {part!r} has {count * each:,} accelerators, at most {_MOST:,} can be")
+            raise BadInput(
+                f"cluster spec {spec!r}: {part!r} has {count * each:,} accelerators, at most {_MOST:,} can be"
+            )
         nodes += rack(len(nodes), count, each, kind)
     return tuple(nodes)
 
 
-def rack(first: int, count: int, each: int, kind: str, cpus: float | None = None, memory: int | None = None) -> list[Node]:
+def rack(
+    first: int, count: int, each: int, kind: str, cpus: float | None = None, memory: int | None = None
+) -> list[Node]:
     """Makes `count` like nodes of `each` accelerators, named n`first` and on."""
     return [
         Node(f"n{n}", tuple(Accelerator(f"n{n}/{i}", kind) for i in range(each)), cpus, memory)
@@ -119,11 +123,13 @@ def _rack_of(table: object, first: int, where: str) -> list[Node]:
     if each and "kind" not in table:
         raise BadInput(f"{where}: 'kind' is missing; say what its {each} accelerators are")
     memory = table.get("memory_gib")
-    return rack(first, count, each, table.get("kind", ""), table.get("cpus"), None if memory is None else int(memory * 2**30))
+    return rack(
+        first, count, each, table.get("kind", ""), table.get("cpus"), None if memory is None else int(memory * 2**30)
+    )
 
 
 def read_openb(path: Path) -> tuple[Node, ...]:
-    """Reads the node list of Alibaba's GPU trace of 2023 (`openb_node_list_*.csv`): sn, cpu_milli, memory_mib, gpu, model."""
+    """Reads a node list of Alibaba's GPU trace of 2023, `openb_node_list_*.csv`. Raises BadInput."""
     from ..traces.rows import read_csv
 
     nodes = []

@@ -66,8 +66,9 @@ def as_pixels(log: Log) -> npt.NDArray[np.uint8]:
 
     canvas = FigureCanvasAgg(figure(log, size=(8.0, 5.0)))
     canvas.figure.set_dpi(100)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba(), np.uint8)[:, :, :3].copy()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba(), np.uint8)  # type: ignore[no-untyped-call]
+    return pixels[:, :, :3].copy()
 
 
 def _unit(log: Log) -> tuple[float, str]:
@@ -90,7 +91,9 @@ def _occupancy(axes: Axes, log: Log, scale: float) -> None:
             x0, x1 = begin * scale, end * scale
             bars.append([(x0, low), (x1, low), (x1, high), (x0, high)])
             colours.append(colormaps["tab20"](job * 7 % 20))
-    axes.add_collection(PolyCollection(bars, facecolors=colours, edgecolors="white", linewidths=0.3 if len(bars) < 2000 else 0))
+    axes.add_collection(
+        PolyCollection(bars, facecolors=colours, edgecolors="white", linewidths=0.3 if len(bars) < 2000 else 0)
+    )
     axes.set_ylim(len(line), 0)
     axes.set_ylabel("accelerator")
     _nodes(axes, log.nodes)

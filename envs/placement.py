@@ -27,7 +27,7 @@ def first_fit(job: Job, room: Room) -> Placement | None:
 
 
 def consolidated(job: Job, room: Room) -> Placement | None:
-    """A gang that fits one node gets one, tightest fit, or waits; a larger one takes whole free nodes and one remainder."""
+    """A gang that fits a node gets one, tightest fit, or waits; a larger one takes whole nodes and one remainder."""
     return _place(job, room, _consolidate, min)
 
 

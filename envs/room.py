@@ -55,7 +55,7 @@ def bits(mask: int) -> Iterator[int]:
 
 
 class Room:
-    """What is free, for reading; `version` counts its changes. `scratch()` gives a copy that a policy may fill and empty to think ahead."""
+    """What is free, for reading. `version` counts its changes; `scratch()` is a copy to think ahead with."""
 
     def __init__(self, nodes: Nodes) -> None:
         self.nodes = tuple(nodes)
@@ -108,7 +108,7 @@ class Room:
         return tuple(k for k in job.kinds if k in self.total) if job.kinds else self.kinds
 
     def free_for(self, job: Job) -> int:
-        """The most whole accelerators of one acceptable kind that are free: with fewer than its gang it cannot start."""
+        """The most free whole accelerators of one acceptable kind: with fewer than its gang it cannot start."""
         return max((self.count[k] for k in self.kinds_for(job)), default=0)
 
     def seats(self, position: int, count: int) -> tuple[str, tuple[str, ...]]:

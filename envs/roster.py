@@ -1,11 +1,11 @@
-"""Jobs that wait, or run, with the orders and columns that policies ask for: made once, then kept as jobs come and go."""
+"""Jobs that wait, or run, with the orders and columns that policies ask for: made once, kept as jobs come and go."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import log1p, log2
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,16 +45,9 @@ class Running:
         return self.attained + now - self.since
 
 
-class Held(Protocol):
-    """What a roster holds."""
-
-    @property
-    def id(self) -> int: ...
-
-
 T = TypeVar("T")
 Score = Callable[[Any, "ClusterView"], float]
-"""A job's place in a fixed order, smallest first: read once, when it enters. Arguments: the job (waiting) or Running."""
+"""A job's place in a fixed order, smallest first: read once, when it enters. Takes the Job (waiting) or Running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +71,9 @@ class Columns:
         shapes: a job of each shape that was ever here; column SHAPE holds positions in it.
     """
 
-    SUBMIT, GANG, ESTIMATE, ATTAINED, ORDER, SINCE, SHAPE, KNOWN, LOG_ESTIMATE, LOG_AREA, LOG_ATTAINED, LOG_GANG = range(12)
+    SUBMIT, GANG, ESTIMATE, ATTAINED, ORDER, SINCE, SHAPE, KNOWN, LOG_ESTIMATE, LOG_AREA, LOG_ATTAINED, LOG_GANG = (
+        range(12)
+    )
 
     def __init__(self) -> None:
         self.keys: list[int] = []

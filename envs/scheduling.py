@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -24,7 +24,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
     waiting (as the first legal row where waiting is not legal) and counted in `info["illegal"]`.
 
     Args:
-        trace: jobs to draw windows from, or a spec such as "synthetic:philly,jobs=2000"; the default is that.
+        trace: jobs to draw windows from, or a spec such as "synthetic:philly,jobs=2000,largest=32"; the default is that.
         cluster: nodes, or a spec such as "4x8:V100"; the default is that.
         codec: between the ledger and arrays; `Starts()` by default.
         rate: reward per second, of a view of the ledger.
@@ -37,7 +37,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
     `reset(options={"trace": trace})` plays that window instead of a drawn one.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 (Gymnasium declares it so)
 
     def __init__(
         self,
@@ -58,7 +58,8 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         self.rate, self.rate_of = rate, rate_of
         self.window, self.restart, self.skip_forced = window, restart, skip_forced
         self.render_mode = render_mode
-        self.observation_space, self.action_space = self.codec.observation_space, self.codec.action_space
+        self.observation_space = self.codec.observation_space  # type: ignore[assignment]
+        self.action_space = self.codec.action_space
         self.session: Session | None = None
         self.menu: Menu
 
@@ -74,8 +75,6 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         self.illegal = 0
         self.session.advance()
         self._look()
-        if self.skip_forced:
-            self._skip()
         return self.menu.observation, {"illegal": 0}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -144,4 +143,8 @@ def _trace(trace: Trace | str | None) -> Trace:
     from ..traces.estimates import with_estimates
     from ..traces.source import open_trace
 
-    return with_estimates(open_trace(trace or "synthetic:philly,jobs=2000,seed=0"), "noisy:0.8" if trace is None else "recorded", 0)
+    return with_estimates(
+        open_trace(trace or "synthetic:philly,jobs=2000,seed=0,largest=32"),
+        "noisy:0.8" if trace is None else "recorded",
+        0,
+    )

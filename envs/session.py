@@ -44,7 +44,7 @@ class Session:
         self.log = Log(self.cluster.nodes)
 
     def act(self, decision: Decision) -> None:
-        """Ledger first: it may refuse (InvalidDecision), and then nothing has happened. Then the world, then the log."""
+        """Ledger first: if it refuses (InvalidDecision), nothing has happened. Then the world, then the log."""
         self.cluster.decide(decision)
         self.world.act(decision)
         self.log.entries.append(decision)

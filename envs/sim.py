@@ -11,8 +11,7 @@ from heapq import heappush
 from typing import Any
 
 import simpy
-from simpy.core import EventPriority
-from simpy.events import NORMAL, URGENT
+from simpy.events import NORMAL, URGENT, EventPriority
 
 from ..traces.job import Job, Trace
 from .nodes import Nodes
@@ -23,7 +22,7 @@ RESTART = 30.0
 
 
 class Moment(simpy.Event):
-    """A SimPy event at a moment, as `Timeout` is one after a delay: sums of delays would drift from the trace's times."""
+    """A SimPy event at a moment, as `Timeout` is after a delay: sums of delays would drift from the trace's times."""
 
     def __init__(
         self, sim: simpy.Environment, time: float, callback: Callable[[Any], None], what: Any, priority: EventPriority
@@ -132,7 +131,7 @@ class SimWorld:
         self._left[job] = left
         self._happened.append(Stopped(self._sim.now, job, "preempted", self._durations[job] - left))
 
-    def _ticked(self, moment: Moment) -> None:
+    def _ticked(self, _: Moment) -> None:
         self._ticking = self._active > 0
         if self._ticking and self.tick:
             self._happened.append(Tick(self._sim.now))

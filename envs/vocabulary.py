@@ -71,4 +71,4 @@ Event = Submitted | Stopped | Tick
 
 
 class InvalidDecision(ValueError):
-    """What a policy asked for cannot be; nothing has changed. Its text says which job, what it needs and what there is."""
+    """What a policy asked for cannot be, and nothing has changed. The text says which job, its need, what there is."""

@@ -34,6 +34,7 @@ STYLE: Any = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
 VERDICTS = {"win": "#009E73", "tie": "#777777", "loss": "#D55E00", "unknown": "#777777"}
+UNFINISHED = "left jobs unfinished"
 LONGEST = 28
 """Letters of a policy's name that a figure has room for."""
 
@@ -65,7 +66,7 @@ def ratios(found: Sequence[Standing], reference: str) -> Figure:
             for row, one in enumerate(others):
                 _whisker(axes, row, one, metric)
             axes.set_title(label)
-            _ratio_axis(axes)
+            _log_axis(axes)
         panels[0].set_yticks(range(len(others)), [short(one.policy) for one in others])
         panels[0].set_ylim(len(others) - 0.5, -0.5)
         figure.supxlabel(f"times {short(reference)}'s (left of 1 is better)", fontsize=10)
@@ -82,13 +83,17 @@ def spreads(found: Sequence[Standing]) -> Figure:
             scores = one.scores[MAIN][np.isfinite(one.scores[MAIN])]
             at = row + rng.uniform(-0.18, 0.18, len(scores))
             axes.scatter(scores, at, s=14, color=colour, alpha=0.6, linewidths=0)
-            if len(scores):
+            if not len(scores):
+                axes.annotate(
+                    UNFINISHED, (0, row), (6, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=8
+                )
+            else:
                 axes.boxplot(scores, positions=[row], orientation="horizontal", widths=0.55, showfliers=False, **_box())
         axes.set_yticks(range(len(found)), [short(one.policy) for one in found])
         axes.set_ylim(len(found) - 0.4, -0.6)
         axes.set_xscale("log")
         axes.set_xlabel(f"{METRICS[MAIN][0]} of a window (left is better)")
-        _log_ticks(axes)
+        _log_axis(axes)
     return figure
 
 
@@ -100,7 +105,7 @@ def profiles(found: Sequence[Standing]) -> Figure:
         axes = figure.subplots()
         if whole:
             scores = np.stack([one.scores[MAIN] for one in whole])
-            most = max(2.0, min(float((scores / scores.min(0)).max()), 100.0))
+            most = max(1.1, min(1.05 * float((scores / scores.min(0)).max()), 100.0))
             taus = np.geomspace(1.0, most, 400)
             styles = zip(profile(scores, taus), _colours(len(whole)), _dashes(len(whole)), whole, strict=True)
             for shares, colour, dash, one in styles:
@@ -125,16 +130,20 @@ def _whisker(axes: Axes, row: int, one: Standing, metric: str) -> None:
     duel = one.duels[metric]
     colour = VERDICTS[duel.verdict]
     if duel.verdict == "unknown":
-        axes.annotate("left jobs unfinished", (1.0, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.annotate(UNFINISHED, (1.0, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
         return
     axes.plot([duel.ratio.low, duel.ratio.high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
     axes.plot(duel.ratio.value, row, "o", color=colour, markersize=6)
 
 
-def _ratio_axis(axes: Axes) -> None:
+def _log_axis(axes: Axes) -> None:
+    """A logarithmic axis around what was drawn, however near together it lies."""
+    low, high = axes.dataLim.intervalx
+    if not 0.0 < low <= high < np.inf:
+        low = high = 1.0
+    room = max((high / low) ** 0.05, 1.1 if high / low < 1.2 else 1.0)
     axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    axes.set_xlim(min(low, 0.9), max(high, 1.1))
+    axes.set_xlim(low / room, high * room)
     _log_ticks(axes)
 
 

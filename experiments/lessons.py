@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..envs.scheduling import SchedulingEnv
 from ..policies.learned import Weights, logits
 from ..policies.teachers import TEACHERS, Rule
 from ..traces.job import Trace
+from ..traces.windows import compressed, windows
 
 if TYPE_CHECKING:
     from ..policies.network import Lesson
@@ -59,13 +60,12 @@ class Yard:
         rng = np.random.default_rng(seed)
         start = int(rng.integers(max(len(self.trace) - self.jobs, 0) + 1))
         window = self.trace.of(self.trace.jobs[start : start + self.jobs]).rebased()
-        factor = float(np.exp(rng.uniform(np.log(self.squeeze), 0.0)))
-        return replace(window, jobs=tuple(replace(job, submit=job.submit * factor) for job in window.jobs))
+        return compressed(window, float(np.exp(-rng.uniform(np.log(self.squeeze), 0.0))))
 
     def windows(self, count: int) -> list[Trace]:
         """`count` evenly spaced windows: the same at every call."""
-        starts = np.linspace(0, max(len(self.trace) - self.jobs, 0), count).astype(int)
-        return [self.trace.of(self.trace.jobs[s : s + self.jobs]).rebased() for s in dict.fromkeys(starts.tolist())]
+        disjoint = len(self.trace) // self.jobs >= count
+        return windows(self.trace, self.jobs, min(count, len(self.trace) - self.jobs + 1), disjoint=disjoint)
 
 
 @dataclass(slots=True)
@@ -115,11 +115,19 @@ def greedy(weights: Weights) -> Rule:
     return lambda observation, mask: int(np.where(mask, logits(weights, observation), -np.inf).argmax())
 
 
-def best_teacher(env: SchedulingEnv, window: Trace) -> tuple[str, Play, dict[str, float]]:
-    """Plays every teacher on a window: the cheapest one's name and play, and every one's cost."""
+def best_teacher(
+    env: SchedulingEnv, window: Trace, prefer: str | None = None, margin: float = 0.02
+) -> tuple[str, Play, dict[str, float]]:
+    """Plays every teacher on a window: the cheapest one's name and play, and every one's cost.
+
+    The preferred one is taken while it costs at most `margin` more: on easy windows all are about equal, and a name
+    drawn by luck there would teach nothing.
+    """
     plays = {name: play(env, window, rule) for name, rule in TEACHERS.items()}
     costs = {name: told.cost for name, told in plays.items()}
     name = min(costs, key=costs.__getitem__)
+    if prefer is not None and costs[prefer] <= (1 + margin) * costs[name]:
+        name = prefer
     return name, plays[name], costs
 
 

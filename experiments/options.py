@@ -22,7 +22,8 @@ def option(default: Any = MISSING, *, help: str, flag: str | None = None, metava
     Args:
         default: the value where none is given; without one the option must be given.
         help: what it is, with its unit.
-        flag: its name on the command line, where the field's own (`restart_cost` is `--restart-cost`) will not do.
+        flag: its name on the command line, where the field's own (`restart_cost` is `--restart-cost`) will not do; a
+            word without dashes makes it the command's argument.
         metavar: what stands for its value in the help.
     """
     return field(default=default, metadata={"help": help, "flag": flag, "metavar": metavar})
@@ -65,20 +66,23 @@ def _params(arguments: type) -> list[click.Parameter]:
     return [_param(one, hints[one.name]) for one in fields(arguments)]
 
 
-def _param(one: Field[Any], hint: Any) -> click.Option:
+def _param(one: Field[Any], hint: Any) -> click.Parameter:
     repeated = get_origin(hint) is tuple
     needed = one.default is MISSING
+    default: dict[str, Any] = {} if needed else {"default": one.default}
     kind = _plain(get_args(hint)[0] if repeated else hint)
+    if not _flag(one).startswith("-"):
+        return click.Argument([one.name], type=_type(kind), metavar=_flag(one))
     return click.Option(
         [_flag(one), one.name],
         type=None if kind is bool else _type(kind),
         is_flag=kind is bool,
         multiple=repeated,
         required=needed,
-        default=None if needed else one.default,
         show_default=not needed and not isinstance(one.default, bool | tuple | None),
         help=one.metadata["help"],
         metavar=one.metadata["metavar"],
+        **default,
     )
 
 

@@ -122,17 +122,13 @@ def parts(args: Train) -> Parts:
 
 def card(args: Train, found: Parts) -> dict[str, Any]:
     """What `policy.json` says of where a policy comes from: all that is needed to train it again."""
-    import sb3_contrib
-    import stable_baselines3
-    import torch
-
-    from .. import __version__
+    from importlib.metadata import version
 
     part = {
         name: {"jobs": len(p), "from": p.jobs[0].submit, "to": p.jobs[-1].submit} if p.jobs else None
         for name, p in (("train", found.train), ("validation", found.validation), ("test", found.test))
     }
-    versions = {"gpuyard": __version__, "torch": torch.__version__, "stable_baselines3": stable_baselines3.__version__}
+    libraries = ("gpuyard", "torch", "stable-baselines3", "sb3-contrib", "numpy")
     return {
         "codec": {"name": "Starts", "k": args.k, "place": args.placement},
         "network": {"width": args.width},
@@ -148,7 +144,7 @@ def card(args: Train, found: Parts) -> dict[str, Any]:
         "estimates": found.whole.estimates,
         "cluster": describe(parse(args.cluster)),
         "split": {"fractions": FRACTIONS, "gap_seconds": GAP, **part},
-        "versions": {**versions, "sb3_contrib": sb3_contrib.__version__},
+        "versions": {name: version(name) for name in libraries},
     }
 
 

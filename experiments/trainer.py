@@ -109,7 +109,9 @@ class Trainer:
         lessons, taught = [], Counter[str]()
         with progress("teachers play", self.args.lessons) as tell:
             for number in range(self.args.lessons):
-                name, told, _ = best_teacher(self.env, self.yard.window(self.args.seed, LESSON, number))
+                name, told, _ = best_teacher(
+                    self.env, self.yard.window(self.args.seed, LESSON, number), self.state["teacher"]
+                )
                 taught[name] += 1
                 lessons.append(told.lesson())
                 tell(number + 1)

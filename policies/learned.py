@@ -101,7 +101,9 @@ def save(folder: Path, weights: Weights, card: Mapping[str, Any]) -> None:
     from safetensors.numpy import save as dump
 
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "weights.safetensors", dump({name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()}))
+    _write(
+        folder / "weights.safetensors", dump({name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()})
+    )
     head = {"gpuyard_policy": FORMAT, "features": {"row": ROW, "whole": WHOLE}}
     _write(folder / "policy.json", (json.dumps({**head, **card}, indent=1) + "\n").encode())
 
@@ -119,7 +121,9 @@ def load(folder: Path) -> Learned:
         codec, width = card["codec"], int(card["network"]["width"])
         place, k = getattr(placements, codec["place"]), int(codec["k"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"{folder / 'policy.json'}: says nothing usable of its codec or network ({error}); save it again") from None
+        raise BadInput(
+            f"{folder / 'policy.json'}: says nothing usable of its codec or network ({error}); save it again"
+        ) from None
     weights = _weights(folder / "weights.safetensors", width)
     needs = bool(card.get("needs_estimates", False))
     return Learned(weights, Starts(k, place), card, place, needs)

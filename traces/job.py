@@ -84,14 +84,17 @@ class Trace:
 
     def __post_init__(self) -> None:
         """Raises BadInput if the jobs are not a trace: unsorted, repeated ids, impossible numbers."""
-        last = -math.inf
+        last = 0.0
         for job in self.jobs:
             if not last <= job.submit < math.inf:
-                raise BadInput(f"trace {self.name!r}: job {job.id} is out of order or has no finite submit time")
+                why = "out of order, negative or not finite"
+                raise BadInput(f"trace {self.name!r}: job {job.id} is submitted at {job.submit}, {why}")
             last = job.submit
             _check(job, self.durations.get(job.id), self.name)
         if len(self.durations) != len(self.jobs):
-            raise BadInput(f"trace {self.name!r}: {len(self.jobs)} jobs but {len(self.durations)} durations")
+            raise BadInput(
+                f"trace {self.name!r}: {len(self.jobs)} jobs but {len(self.durations)} durations; is an id said twice?"
+            )
 
     def __len__(self) -> int:
         return len(self.jobs)

@@ -18,6 +18,7 @@ class LoadReport:
         dropped: reason -> rows left out.
         clamped: reason -> rows kept with a changed value.
         noted: fact -> rows it holds for (duplicates, unsorted, censored, CPU-only, unknown fields).
+        facts: what the source says of itself as a whole: "processors" -> "256", "kind" -> "v100".
     """
 
     path: str
@@ -27,6 +28,12 @@ class LoadReport:
     dropped: Counter[str] = field(default_factory=Counter)
     clamped: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def note(self, fact: str, rows: int = 1) -> None:
+        """Adds to what is noted, unless there is nothing to add."""
+        if rows:
+            self.noted[fact] += rows
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
@@ -38,6 +45,7 @@ class LoadReport:
             "dropped": dict(self.dropped),
             "clamped": dict(self.clamped),
             "noted": dict(self.noted),
+            "facts": dict(self.facts),
         }
 
     def __str__(self) -> str:
@@ -45,4 +53,6 @@ class LoadReport:
         for title, counts in (("dropped", self.dropped), ("clamped", self.clamped), ("noted", self.noted)):
             if counts:
                 parts.append(f"{title}: " + ", ".join(f"{n:,} {why}" for why, n in counts.items()))
+        if self.facts:
+            parts.append("source: " + ", ".join(f"{key} {value}" for key, value in self.facts.items()))
         return "; ".join(parts)

@@ -6,7 +6,9 @@ import csv
 import gzip
 import io
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +42,9 @@ class Row:
         try:
             value = float(text)
         except ValueError:
-            raise self.bad(column, f"{text!r} is not a number; write a number" if text else "is empty; write a number") from None
-        if not math.isfinite(value):
-            raise self.bad(column, f"{text!r} is not a finite number; leave unknown values out or drop the row")
+            raise self.bad(column, f"{text!r} is not a number" if text else "is empty; write a number") from None
+        if not math.isfinite(value) or "_" in text:
+            raise self.bad(column, f"{text!r} is not a finite number; mend or drop the row")
         if value < least:
             raise self.bad(column, f"{text!r} is below {least:g}; mend or drop the row")
         return value
@@ -51,7 +53,7 @@ class Row:
         """The field as a whole number, at least `least`. Raises BadInput."""
         value = self.number(column, least)
         if value != int(value):
-            raise self.bad(column, f"{self.fields[column]!r} is not a whole number")
+            raise self.bad(column, f"{self.fields[column]!r} is not a whole number; mend or drop the row")
         return int(value)
 
     def bad(self, column: str, why: str) -> BadInput:
@@ -61,45 +63,79 @@ class Row:
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yields (line number from 1, text without its end) of a plain or gzipped UTF-8 file. Raises BadInput."""
-    size = 0
-    number = 0
-    try:
-        with path.open("rb") as head:
-            zipped = head.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if zipped else path.open("rb") as raw, io.TextIOWrapper(raw, "utf-8-sig", newline=None) as file:  # type: ignore[arg-type]
+    size = number = 0
+    with plainly(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline=None) as file:
+        try:
             for number, line in enumerate(file, 1):
                 size += len(line)
                 if size > LARGEST:
                     raise BadInput(f"{path}: holds more than {LARGEST // 2**30} GiB of text; split it")
                 yield number, line.rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            why = f"is not UTF-8 text ({error.reason}); is it the right file?"
+            raise BadInput(f"{path}, after line {number}: {why}") from None
+
+
+@contextmanager
+def plainly(path: Path) -> Iterator[gzip.GzipFile | io.BufferedReader]:
+    """Opens a file's bytes, unzipped where they are gzip, whatever its name. What goes wrong is BadInput."""
+    try:
+        with path.open("rb") as head:
+            zipped = head.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if zipped else path.open("rb") as raw:
+            yield raw
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; check the path") from None
     except IsADirectoryError:
         raise BadInput(f"{path}: is a folder; give a file") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}, line {number + 1}: is not UTF-8 text ({error.reason}); is it the right file?") from None
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise BadInput(f"{path}, line {number + 1}: the gzip data is damaged ({error}); fetch it again") from None
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise BadInput(f"{path}: its gzip data is damaged ({error}); fetch it again") from None
     except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+        raise BadInput(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def content(path: Path) -> bytes:
+    """All bytes of a plain or gzipped file, at most `LARGEST`. Raises BadInput."""
+    with plainly(path) as raw:
+        data = raw.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise BadInput(f"{path}: holds more than {LARGEST // 2**30} GiB; split it")
+    return data
 
 
 def read_csv(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterator[Row]:
     """Yields the rows of a delimited file with a header that has at least `columns`. Raises BadInput."""
-    source = lines(path)
     header: list[str] = []
-    for number, line in source:
+    for number, line in lines(path):
         if not line.strip():
             continue
-        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+        cells = _cells(line, delimiter, f"{path}, line {number}")
         if not header:
-            header = cells
-            missing = [c for c in columns if c not in header]
-            if missing:
-                raise BadInput(f"{path}, line {number}: column '{missing[0]}' is missing; its columns are {', '.join(header)[:200]}")
-            continue
-        if len(cells) != len(header):
-            raise BadInput(f"{path}, line {number}: has {len(cells)} columns, its header {len(header)}; mend or drop the row")
-        yield Row(path, number, dict(zip(header, cells, strict=True)))
+            header = _header(cells, columns, f"{path}, line {number}")
+        elif len(cells) != len(header):
+            raise BadInput(
+                f"{path}, line {number}: has {len(cells)} columns, its header {len(header)}; mend or drop the row"
+            )
+        else:
+            yield Row(path, number, dict(zip(header, cells, strict=True)))
     if not header:
         raise BadInput(f"{path}: is empty; it should begin with the columns {', '.join(columns)}")
+
+
+def _cells(line: str, delimiter: str, where: str) -> list[str]:
+    if '"' not in line:
+        return [cell.strip() for cell in line.split(delimiter)]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, strict=True))]
+    except csv.Error as error:
+        raise BadInput(f"{where}: its quotes cannot be read ({error}); mend or drop the row") from None
+
+
+def _header(cells: list[str], columns: Sequence[str], where: str) -> list[str]:
+    missing = [c for c in columns if c not in cells]
+    if missing:
+        raise BadInput(f"{where}: column '{missing[0]}' is missing; its columns are {', '.join(cells)[:200]!r}")
+    twice = [c for c in columns if cells.count(c) > 1]
+    if twice:
+        raise BadInput(f"{where}: column '{twice[0]}' stands twice; keep one")
+    return cells

@@ -1,0 +1,271 @@
+"""`gpuyard benchmark`: how fast it is, as ratios to something else that ran in the same minutes on the same machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import click
+import numpy as np
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
+from ..envs.nodes import parse
+from ..envs.scheduling import SchedulingEnv
+from ..traces.job import Trace
+from ..traces.source import open_trace
+from ..traces.trouble import BadInput
+from .fitting import fitting
+from .names import policy
+from .options import command_of, option
+from .screen import number, out, say
+from .simulate import session
+
+PHILLY, INSTEAD = "fetched:philly", "synthetic:philly,jobs=82247,seed=0"
+CLUSTER = "60x8:V100"
+ROUNDS = 3
+LARGE, CROWD, FEWER = "1250x8:V100", 1_000_000, 100_000
+DENSER = 20.0
+"""Bursts an hour on the large cluster over those on Philly's: it has about so many times the accelerators."""
+ENVS, ROLLOUT = 16, 128
+LOADED = "1x8:V100"
+"""A machine so small for the default trace that the menu is always full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """Measure gpuyard's speed as ratios taken in one run.
+
+    Absolute numbers are this machine's, at this moment. Slowness is reported, never an error.
+    """
+
+    trace: str | None = option(None, help="Trace of the whole-trace run; fetched Philly, or a synthetic one like it.")
+    quick: bool = option(False, help="Leave out the million jobs.")
+    steps: int = option(20_000, help="Environment steps to time.")
+    json: bool = option(False, help="One JSON object on stdout.")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number.
+
+    Attributes:
+        name: what was measured.
+        value: None where it could not be; `note` says why.
+        unit: "" for ratios.
+        target: what the value should reach, None where nothing was promised.
+        note: what else must be known of it.
+    """
+
+    name: str
+    value: float | None
+    unit: str = ""
+    target: float | None = None
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target was reached, None where there is none."""
+        return None if self.target is None or self.value is None else self.value >= self.target
+
+
+def measures(args: Benchmark) -> Iterator[Measure]:
+    """Yields each number as it is measured. Raises BadInput for a trace that cannot be opened."""
+    yield from whole_trace(args.trace)
+    yield environment("environment, default", SchedulingEnv(), args.steps)
+    yield environment(f"environment, loaded ({LOADED})", SchedulingEnv(cluster=LOADED), args.steps)
+    yield training()
+    if not args.quick:
+        yield from crowd()
+
+
+def whole_trace(spec: str | None) -> Iterator[Measure]:
+    """FIFO over a whole trace against SimPy doing nothing but letting the same jobs come and go, turn by turn."""
+    trace, name = _philly(spec)
+    nodes = parse(CLUSTER)
+    trace, skipped = fitting(trace, nodes, {}, "skip")
+    fifo = policy("fifo")
+    ours, bare = [], []
+    for _ in range(ROUNDS):
+        bare.append(_seconds(lambda: bare_simpy(trace)))
+        ready = session(trace, nodes, fifo)
+        ours.append(_seconds(lambda: ready.play(fifo)))  # noqa: B023 (called at once)
+    note = f"{name}, {len(trace):,} jobs on {CLUSTER}, best of {ROUNDS}" + (
+        f", {len(skipped)} skipped" if skipped else ""
+    )
+    yield Measure("FIFO over the whole trace", len(trace) / min(ours), "jobs/s", note=note)
+    yield Measure(
+        "bare SimPy, the same jobs", len(trace) / min(bare), "jobs/s", note="a process a job: it comes, it goes"
+    )
+    yield Measure("FIFO over bare SimPy", min(bare) / min(ours), target=0.4)
+
+
+def bare_simpy(trace: Trace) -> None:
+    """The same jobs in SimPy alone: one process a job that waits for its submission and then for its duration."""
+    import simpy  # the measuring stick; nothing here schedules
+
+    sim = simpy.Environment()
+
+    def life(submit: float, duration: float) -> Generator[simpy.Event, Any, None]:
+        yield sim.timeout(submit)
+        yield sim.timeout(duration)
+
+    for job in trace.jobs:
+        sim.process(life(job.submit, trace.durations[job.id]))
+    sim.run()
+
+
+def environment(name: str, env: SchedulingEnv, steps: int, seed: int = 0) -> Measure:
+    """Steps a second with random legal actions, resets included, on one core."""
+    rng = np.random.default_rng(seed)
+    chances, waiting = rng.random(steps).tolist(), 0
+    env.reset(seed=seed)
+    start = perf_counter()
+    for chance in chances:
+        legal = env.action_masks().nonzero()[0]
+        over = env.step(legal[int(chance * len(legal))])[2]
+        waiting += len(env.session.cluster.pending) if env.session else 0
+        if over:
+            env.reset()
+    rows = env.codec.action_space.n - 1
+    return Measure(
+        name,
+        steps / (perf_counter() - start),
+        "steps/s",
+        note=f"K={rows}, {waiting / steps:.0f} jobs waiting on average",
+    )
+
+
+def training() -> Measure:
+    """Training steps a second, if there is what training needs."""
+    try:
+        rate = training_rate()
+    except (BadInput, ImportError) as error:
+        return Measure("training, end to end", None, "steps/s", note=str(error))
+    return Measure("training, end to end", rate, "steps/s", note="MaskablePPO: play and updates, one process")
+
+
+def training_rate(updates: int = 4) -> float:
+    """Steps a second of a training: what `updates` more rollouts take, so that what is done once counts for nothing.
+
+    Raises BadInput or ImportError where training is not installed.
+    """
+    from .train import Train
+    from .train import run as train
+
+    def seconds(steps: int) -> float:
+        with TemporaryDirectory() as folder, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            args = Train(
+                trace="synthetic:philly,jobs=2000", cluster="8x8:V100", oversized="skip", out=Path(folder) / "policy",
+                steps=steps, envs=ENVS, rollout=ROLLOUT, lessons=1, validation=1, json=True,
+            )  # fmt: skip
+            start = perf_counter()
+            if train(args):
+                raise KeyboardInterrupt
+            return perf_counter() - start
+
+    once = ENVS * ROLLOUT
+    seconds(once)  # imports and first calls
+    return updates * once / (seconds((1 + updates) * once) - seconds(once))
+
+
+def crowd() -> Iterator[Measure]:
+    """A million jobs on ten thousand accelerators, and whether a tenth of them goes faster; each in its own process."""
+    fewer, many = (_in_child(jobs) for jobs in (FEWER, CROWD))
+    note = f"synthetic philly x{DENSER:g} on {LARGE}, FIFO"
+    yield Measure(f"{FEWER:,} jobs", fewer["rate"], "jobs/s", note=note)
+    yield Measure(f"{CROWD:,} jobs", many["rate"], "jobs/s", note=note)
+    yield Measure(f"{CROWD:,} jobs' rate over {FEWER:,} jobs'", many["rate"] / fewer["rate"])
+    yield Measure(f"peak memory, {CROWD:,} jobs", many["peak"] / 2**20, "MiB", note="trace, ledger and log")
+
+
+def child(jobs: int) -> None:
+    """What the process of `crowd` does: one run, and one line of JSON about it."""
+    trace = open_trace(f"synthetic:philly,jobs={jobs},rate={DENSER:g},seed=0")
+    nodes, fifo = parse(LARGE), policy("fifo")
+    ready = session(fitting(trace, nodes, {}, "skip")[0], nodes, fifo)
+    seconds = _seconds(lambda: ready.play(fifo))
+    print(json.dumps({"rate": jobs / seconds, "peak": _peak()}))
+
+
+def _in_child(jobs: int) -> dict[str, float]:
+    words = [sys.executable, "-c", f"from gpuyard.experiments.benchmark import child; child({jobs})"]
+    told: dict[str, float] = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+    return told
+
+
+def _peak() -> float:
+    """Bytes at most held by this process. Linux tells it of the process itself; rusage would count its parent's too."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return float(line.split()[1]) * 1024
+    import resource
+
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = perf_counter()
+    work()
+    return perf_counter() - start
+
+
+def _philly(spec: str | None) -> tuple[Trace, str]:
+    """The trace and its name; without a spec Philly if it was fetched, else a synthetic one like it."""
+    if spec is not None:
+        return open_trace(spec), spec
+    try:
+        return open_trace(PHILLY), PHILLY
+    except BadInput:
+        return open_trace(INSTEAD), f"{INSTEAD} (Philly is not fetched)"
+
+
+def run(args: Benchmark) -> None:
+    """Measures and prints a table or one JSON object. Raises BadInput."""
+    found = []
+    for one in measures(args):
+        found.append(one)
+        say(f"{one.name}: {_told(one.value, one.unit)}")
+    if args.json:
+        click.echo(json.dumps({"measures": [{**asdict(one), "met": one.met} for one in found]}, indent=2))
+    else:
+        out().print(table(found))
+
+
+def table(found: list[Measure]) -> Table:
+    """A row for each number."""
+    shown = Table("measure", box=SIMPLE)
+    for title in ("value", "target", "met"):
+        shown.add_column(title, justify="right", no_wrap=True)
+    shown.add_column("note", overflow="fold")
+    for one in found:
+        target = "" if one.target is None else f"≥ {one.target:g}"
+        met = {None: "", True: "yes", False: "no"}[one.met]
+        shown.add_row(one.name, _told(one.value, one.unit), target, met, Text(one.note))
+    return shown
+
+
+def _told(value: float | None, unit: str) -> str:
+    return f"{number(value, 0 if unit else 3)} {unit}".strip()
+
+
+command = command_of(
+    Benchmark,
+    run,
+    examples="""
+    gpuyard benchmark
+    gpuyard benchmark --quick --json
+    gpuyard benchmark --trace philly:philly.csv.gz
+    """,
+)

@@ -1,0 +1,144 @@
+"""Orders in which running jobs stand as well: one that is further behind has to give way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..envs.cluster import ClusterView
+from ..envs.placement import Place, packed
+from ..envs.room import Space
+from ..envs.roster import Columns, Floats, Moving, Running, Score
+from ..envs.vocabulary import Decision, Preempt, Start
+from ..traces.job import Job
+from .orders import expected
+
+
+@dataclass(frozen=True, slots=True)
+class Preemptive:
+    """Starts the first in line if it fits; else asks running jobs that rank behind it to stop, the last of them first.
+
+    As few are asked as the first in line needs, and none if even all of them would not do: then the line is blocked, as
+    it is while jobs are stopping that will make the room. Jobs that may not be preempted are let alone.
+
+    Attributes:
+        waiting: the rank of a waiting job, smallest first.
+        running: the rank of running jobs, on the same scale.
+        place: where a job may stand.
+        grace: seconds from its start in which a run is let alone. Where running lets a job fall behind, this must be
+            longer than a restart, or it could be stopped again and again before it has done anything.
+        tick: seconds between the ticks that a world should give it, because ranks change while nothing happens.
+        needs_estimates: the ranks read `Job.estimate`.
+    """
+
+    waiting: Score
+    running: Moving
+    place: Place = packed
+    grace: float = 0.0
+    tick: float | None = None
+    needs_estimates: bool = False
+
+    def decide(self, cluster: ClusterView) -> Iterable[Decision]:
+        """Yields starts, and then stops for the first that does not fit."""
+        for job in cluster.pending.by(self.waiting):
+            placement = self.place(job, cluster.room)
+            if placement is None:
+                yield from self._make_room(job, cluster)
+                return
+            yield Start(job.id, placement)
+
+    def _make_room(self, job: Job, cluster: ClusterView) -> Iterator[Decision]:
+        behind = self._behind(job, cluster)
+        room = cluster.room.scratch()
+        for running in cluster.running:
+            if running.stopping:
+                room.give(running.job, running.placement)
+        if self.place(job, room):
+            return
+        asked: list[Running] = []
+        for running in behind:
+            room.give(running.job, running.placement)
+            asked.append(running)
+            if self.place(job, room):
+                yield from (Preempt(r.job.id) for r in self._needed(job, asked, room))
+                return
+
+    def _behind(self, job: Job, cluster: ClusterView) -> list[Running]:
+        """Who may be asked to stop, the last in line first; nobody if they have too few accelerators in all."""
+        columns, now = cluster.running.columns, cluster.now
+        ranks = self.running.of(columns, now)
+        rows = np.flatnonzero((ranks > self.waiting(job, cluster)) & (columns.since + self.grace <= now))
+        if cluster.room.free_for(job) + columns.gang[rows].sum() < job.gang:
+            return []
+        rows = rows[np.lexsort((-columns.order[rows], -ranks[rows]))]
+        found = (cluster.running[columns.keys[row]] for row in rows)
+        return [r for r in found if r.job.preemptible and not r.stopping]
+
+    def _needed(self, job: Job, asked: list[Running], room: Space) -> Iterator[Running]:
+        """Of those asked, the ones that the job cannot do without; the best placed in line are spared first."""
+        for running in reversed(asked):
+            room.take(running.job, running.placement)
+            if not self.place(job, room):
+                room.give(running.job, running.placement)
+                yield running
+
+
+def remaining(job: Job, cluster: ClusterView) -> float:
+    """Seconds that a waiting job still needs, by its estimate."""
+    return max(expected(job) - cluster.attained(job.id), 0.0)
+
+
+def all_remaining(columns: Columns, now: float) -> Floats:
+    """Seconds that running jobs still need, shape (n,). One that has outrun its estimate is expected to end now."""
+    left: Floats = np.maximum(expected(columns) - columns.attained - (now - columns.since), 0.0)
+    return left
+
+
+srtf = Preemptive(remaining, Moving(all_remaining), needs_estimates=True)
+"""Shortest remaining time first (Schrage 1968), by estimates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Levels of attained service, accelerators times seconds: 0 below the quantum, 1 below twice that, 2 below four times.
+
+    Attributes:
+        quantum: accelerator-seconds.
+    """
+
+    quantum: float
+
+    def of(self, service: Any) -> Any:
+        """The level of a number or an array: the binary exponent of service / quantum, exactly."""
+        return np.maximum(np.frexp(service / self.quantum)[1], 0)
+
+    def waiting(self, job: Job, cluster: ClusterView) -> float:
+        """The level of a waiting job."""
+        return float(self.of(max(job.gang, 1) * cluster.attained(job.id)))
+
+    def running(self, columns: Columns, now: float) -> Floats:
+        """The levels of running jobs, shape (n,)."""
+        served = columns.attained + (now - columns.since)
+        levels: Floats = self.of(np.maximum(columns.gang, 1.0) * served).astype(np.float64)
+        return levels
+
+
+def least_attained(quantum: float = 3250.0, grace: float = 360.0) -> Preemptive:
+    """Least attained service first: good without any estimate, as most jobs are short (Nuyens and Wierman 2008, "FB").
+
+    Pure, it would swap jobs of like service without end, so service is counted in levels and equals keep the order of
+    submission, as in Tiresias (Gu et al., NSDI 2019, "discretized 2D-LAS"); as levels double, a job rarely changes them.
+
+    Args:
+        quantum: accelerator-seconds of the lowest level; 3250 is the first threshold of Tiresias' published simulator.
+        grace: seconds for which a run is let alone, and between ticks; 360 is Gavel's round (Narayanan et al., OSDI 2020).
+    """
+    levels = Levels(quantum)
+    return Preemptive(levels.waiting, Moving(levels.running), grace=grace, tick=grace)
+
+
+las = least_attained()
+"""Least attained service first, in levels."""

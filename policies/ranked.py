@@ -1,0 +1,103 @@
+"""How most policies are written: whom to serve first, and where to place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..envs.cluster import ClusterView
+from ..envs.placement import Place, packed
+from ..envs.roster import Moving, Score
+from ..envs.vocabulary import Decision, Start
+from ..traces.job import Job, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A fixed score, written once: what it reads is a job, or the columns of many, whose names are the same.
+
+    Attributes:
+        of: `Job` -> number, or `Columns` -> float array of shape (n,), smallest first.
+    """
+
+    of: Callable[[Any], Any]
+
+    def __call__(self, job: Job, _: ClusterView) -> float:
+        """The score of one job, as rosters ask for it."""
+        return float(self.of(job))
+
+
+Order = Score | Moving
+"""Whom to serve first: smallest first, equals in order of submission. A `Formula` is a `Score` that is quick for many."""
+Rows = npt.NDArray[np.intp]
+"""Rows of a roster's columns."""
+
+submitted = Formula(attrgetter("submit"))
+"""First come, first served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Starts waiting jobs in an order, looked at afresh whenever something happens.
+
+    Attributes:
+        score: the order.
+        place: where a job may stand.
+        strict: the first that has to wait blocks all behind it; otherwise those behind it start where they fit, and a
+            large gang may wait for ever.
+        needs_estimates: the order reads `Job.estimate`.
+    """
+
+    score: Order = submitted
+    place: Place = packed
+    strict: bool = True
+    needs_estimates: bool = False
+
+    def decide(self, cluster: ClusterView) -> Iterable[Decision]:
+        """Yields starts until the line is blocked."""
+        failed: set[Shape] = set()
+        for job in self._line(cluster):
+            if job.shape in failed:
+                continue
+            if placement := self.place(job, cluster.room):
+                yield Start(job.id, placement)
+            elif self.strict:
+                return
+            else:
+                failed.add(job.shape)
+
+    def _line(self, cluster: ClusterView) -> Iterator[Job]:
+        """The line, shortened to nothing when nobody in it can start: moving scores are dear."""
+        if self.strict and not isinstance(self.score, Moving):
+            return cluster.pending.by(self.score)
+        rows = fitting(cluster)
+        if self.strict and len(rows):
+            return cluster.pending.by(self.score)
+        return in_order(cluster, self.score, rows)
+
+
+def fitting(cluster: ClusterView) -> Rows:
+    """The rows of `cluster.pending.columns` whose gang is no larger than what is free: nobody else could start."""
+    room = cluster.room
+    most = max(room.count.values(), default=0) or bool(room.left)
+    return np.flatnonzero(cluster.pending.columns.gang <= most)
+
+
+def in_order(cluster: ClusterView, order: Order, rows: Rows) -> Iterator[Job]:
+    """Yields the waiting jobs of these rows of `cluster.pending.columns` in an order. They may leave meanwhile."""
+    pending, columns = cluster.pending, cluster.pending.columns
+    keys = [columns.keys[row] for row in rows.tolist()]
+    match order:
+        case Moving(of):
+            scores = of(columns, cluster.now)[rows]
+        case Formula(of):
+            scores = of(columns)[rows]
+        case _:
+            scores = np.array([order(pending[key], cluster) for key in keys])
+    for at in np.lexsort((columns.order[rows], scores)):
+        yield pending[keys[at]]

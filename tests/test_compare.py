@@ -1,0 +1,356 @@
+"""`gpuyard compare`: the same windows for all, nothing done twice, and intervals that mean what they say."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuyard.envs.cluster import ClusterView
+from gpuyard.envs.nodes import parse
+from gpuyard.envs.placement import packed
+from gpuyard.envs.vocabulary import Decision, Start
+from gpuyard.experiments import compare as module
+from gpuyard.experiments.compare import Compare, compare, run
+from gpuyard.experiments.contest import Contest, identity, outcomes
+from gpuyard.experiments.held_out import held_out, seen_before
+from gpuyard.experiments.intervals import Interval, around, duel, interquartile_mean, mean, profile, resamples, verdict
+from gpuyard.experiments.standing import extremes, standings
+from gpuyard.traces.job import Job, Trace
+from gpuyard.traces.trouble import BadInput
+from gpuyard.traces.windows import fingerprint, split
+
+WINDOWS, JOBS, WARMUP = 6, 20, 5
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """700 jobs that crowd two accelerators; a third of them are test jobs."""
+    rng = np.random.default_rng(0)
+    submits, durations = rng.exponential(60, 700).cumsum().round(), rng.lognormal(4, 1.2, 700).round() + 1
+    path = tmp_path_factory.mktemp("trace") / "crowd.csv"
+    rows = [f"{s},{d},{g}" for s, d, g in zip(submits, durations, rng.integers(1, 3, 700), strict=True)]
+    path.write_text("\n".join(["submit,duration,gang", *rows]))
+    return f"table:{path}"
+
+
+def asked(table: str, out: Path, **more: Any) -> Compare:
+    settings: dict[str, Any] = {"policy": ("fifo", "sjf"), "estimates": "noisy:0.3", "workers": 1, **more}
+    return Compare(
+        trace=table,
+        cluster="1x2:V100",
+        out=out,
+        windows=WINDOWS,
+        jobs=JOBS,
+        warmup=WARMUP,
+        oversized="skip",
+        **settings,
+    )
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_comparison_leaves_rows_numbers_and_a_report(
+    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(asked(table, tmp_path, json=True)) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((tmp_path / "comparison.json").read_text())
+    assert [(row["policy"], row["window"]) for row in rows(tmp_path)] == [
+        (name, str(number)) for name in ("fifo", "sjf") for number in range(WINDOWS)
+    ]
+    assert {row["jobs"] for row in rows(tmp_path)} == {str(JOBS)}
+    fifo, sjf = told["policies"]
+    assert fifo["against_reference"] is None
+    found = sjf["against_reference"]["mean_bounded_slowdown"]
+    assert found["difference"]["value"] == pytest.approx(
+        np.mean([float(row["mean_bounded_slowdown"]) for row in rows(tmp_path) if row["policy"] == "sjf"])
+        - np.mean([float(row["mean_bounded_slowdown"]) for row in rows(tmp_path) if row["policy"] == "fifo"])
+    )
+    assert found["difference"]["low"] <= found["difference"]["value"] <= found["difference"]["high"]
+    assert told["provenance"]["split"]["part"] == "test"
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+    assert any("derived from true run times" in text for text in told["warnings"])
+    assert any("6 windows" in text for text in told["warnings"])
+
+
+def test_the_table_says_what_was_compared(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(asked(table, tmp_path, estimates="exact", reference="sjf"))
+    out = capsys.readouterr().out
+    assert "exact (oracle: true run times)" in out
+    assert "an oracle gave every policy the true run times" in out
+    assert "sjf" in out.split("policy")[1]
+    assert "loss" in out
+    assert "report.html" in out
+
+
+def test_a_finished_comparison_plays_nothing_again(table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = compare(asked(table, tmp_path))
+    before = (tmp_path / "results.csv").read_bytes()
+    monkeypatch.setattr(Contest, "outcome", _never)
+    assert compare(asked(table, tmp_path)).document == first.document
+    assert (tmp_path / "results.csv").read_bytes() == before
+
+
+def _never(self: Contest, name: str, number: int) -> None:
+    raise AssertionError(f"{name} plays window {number} again")
+
+
+def test_an_interrupted_comparison_goes_on(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = compare(asked(table, tmp_path / "whole")).document
+    played = _interrupt_after(monkeypatch, 5)
+    assert run(asked(table, tmp_path / "part")) == 130
+    assert "goes on" in capsys.readouterr().err
+    assert len(rows(tmp_path / "part")) == 5
+    assert not (tmp_path / "part" / "report.html").exists()
+    played.update(left=1000, count=0)
+    again = compare(asked(table, tmp_path / "part")).document
+    assert played["count"] == 2 * WINDOWS - 5
+    assert _scores(again) == _scores(whole)
+
+
+def _interrupt_after(monkeypatch: pytest.MonkeyPatch, left: int) -> dict[str, int]:
+    played, play = {"left": left, "count": 0}, Contest.outcome
+
+    def counted(self: Contest, name: str, number: int) -> Any:
+        if played["count"] == played["left"]:
+            raise KeyboardInterrupt
+        played["count"] += 1
+        return play(self, name, number)
+
+    monkeypatch.setattr(Contest, "outcome", counted)
+    return played
+
+
+def _scores(document: dict[str, Any]) -> list[Any]:
+    return [(one["policy"], one["means"], one["against_reference"]) for one in document["policies"]]
+
+
+def test_a_torn_line_is_played_again_and_nothing_else(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(asked(table, tmp_path))
+    results = tmp_path / "results.csv"
+    results.write_text(results.read_text()[:-20])
+    played = _interrupt_after(monkeypatch, 1)
+    compare(asked(table, tmp_path))
+    assert played["count"] == 1
+    assert len(rows(tmp_path)) == 2 * WINDOWS
+
+
+def test_another_policy_joins_without_the_others_playing_again(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(asked(table, tmp_path))
+    played = _interrupt_after(monkeypatch, WINDOWS)
+    compare(asked(table, tmp_path, policy=("fifo", "las")))
+    assert played["count"] == WINDOWS
+    assert len(rows(tmp_path)) == 3 * WINDOWS
+
+
+def test_a_folder_holds_one_comparison(table: str, tmp_path: Path) -> None:
+    compare(asked(table, tmp_path))
+    with pytest.raises(BadInput, match=r"holds another comparison.*--fresh"):
+        compare(asked(table, tmp_path, restart_cost=1.0))
+    assert len(rows(tmp_path)) == 2 * WINDOWS
+    compare(asked(table, tmp_path, restart_cost=1.0, fresh=True))
+    (tmp_path / "results.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(BadInput, match="is not a comparison's results"):
+        compare(asked(table, tmp_path))
+
+
+def test_processes_find_what_one_process_finds(table: str, tmp_path: Path) -> None:
+    alone, together = (compare(asked(table, tmp_path / str(n), workers=n)) for n in (1, 2))
+    assert _scores(alone.document) == _scores(together.document)
+    assert [row["log_sha256"] for row in rows(tmp_path / "1")] == [row["log_sha256"] for row in rows(tmp_path / "2")]
+
+
+def test_warm_up_jobs_are_played_and_not_scored() -> None:
+    jobs = tuple(Job(number, float(number)) for number in range(1, 7))
+    window = Trace(jobs, dict.fromkeys(range(1, 7), 10.0))
+    contest = Contest((window,), 4, parse("1x1:V100"), 0.0, None)
+    assert contest.scored(0) == (5, 6)
+    (found,) = outcomes(contest, [("fifo", 0)], 1)
+    assert (found.first_job, found.jobs, found.decisions) == (5, 2, 6)
+    assert found.mean_jct == pytest.approx(((50 + 1 - 5) + (60 + 1 - 6)) / 2)
+
+
+def test_windows_are_the_same_at_every_call_and_held_out(table: str) -> None:
+    trace = _trace(300)
+    part = held_out(trace, "test", 5, 10)
+    tested = {job.id for job in split(trace, (0.6, 0.1, 0.3), 3600.0)[2].jobs}
+    assert all(job.id in tested for window in part.windows for job in window.jobs)
+    assert fingerprint(*part.windows) == fingerprint(*held_out(trace, "test", 5, 10).windows)
+    assert part.disjoint
+    assert not held_out(trace, "test", 20, 10).disjoint
+    assert part.dates()["from"] == "2020-01-08 18:00:00"
+    double = held_out(trace, "test", 5, 10, load=2.0)
+    assert double.windows[0].span == part.windows[0].span / 2
+    with pytest.raises(BadInput, match="windows"):
+        held_out(trace, "test", 5, 100)
+
+
+def _trace(count: int) -> Trace:
+    jobs = tuple(Job(number, 3600.0 * number) for number in range(count))
+    return Trace(jobs, dict.fromkeys(range(count), 60.0), name="hours", origin="2020-01-01T00:00:00")
+
+
+@dataclass
+class Trained:
+    """Stands for a learned policy: only its card is read."""
+
+    card: dict[str, Any]
+
+    def decide(self, cluster: ClusterView) -> tuple[Decision, ...]:
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("trace", "train", "validation", "words"),
+    [
+        ("same", (0, 100), (110, 150), ""),
+        ("same", (0, 250), (260, 270), "trained on jobs of this part"),
+        ("same", (0, 100), (110, 250), "chosen by its scores on jobs of this part"),
+        ("other name", (0, 250), (260, 270), "zero-shot"),
+        ("other jobs", (0, 250), (260, 270), "perhaps trained on"),
+        ("other jobs", (0, 100), (110, 150), "saw none of these jobs"),
+        ("unsaid", (0, 100), (110, 150), "does not say"),
+    ],
+)
+def test_a_policy_that_saw_the_test_is_told_of(
+    trace: str, train: tuple[int, int], validation: tuple[int, int], words: str
+) -> None:
+    part = held_out(_trace(300), "test", 5, 10)
+    sha = fingerprint(part.whole) if trace == "same" else "another"
+    name = "weeks" if trace == "other name" else "hours"
+    spans = {
+        key: {"from": 3600.0 * first, "to": 3600.0 * last}
+        for key, (first, last) in {"train": train, "validation": validation}.items()
+    }
+    card = {"trace": {"sha256": sha, "name": name}, "split": spans} if trace != "unsaid" else {}
+    (*told,) = seen_before({"mine": Trained(card)}, part)
+    assert len(told) == bool(words)
+    assert all(words in text for text in told)
+
+
+@dataclass
+class Half:
+    """Starts every other job, and leaves the rest waiting for ever."""
+
+    started: list[int] = field(default_factory=list)
+
+    def decide(self, cluster: ClusterView) -> Iterator[Decision]:
+        for job in list(cluster.pending):
+            if job.id % 2 and (place := packed(job, cluster.room)):
+                yield Start(job.id, place)
+
+
+def test_a_policy_that_leaves_jobs_undone_gets_no_score(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("gpuyard.experiments.contest.policy", "gpuyard.experiments.simulate.policy"):
+        found = __import__("gpuyard.experiments.names", fromlist=["policy"]).policy
+        monkeypatch.setattr(
+            name, lambda asked, place=None, found=found: Half() if asked == "half" else found(asked, place)
+        )
+    assert run(asked(table, tmp_path, policy=("fifo", "half"))) == 0
+    document = json.loads((tmp_path / "comparison.json").read_text())
+    half = document["policies"][1]
+    assert half["unfinished"] > 0
+    assert half["means"]["mean_jct"]["value"] is None
+    assert half["against_reference"]["mean_jct"]["verdict"] == "unknown"
+    assert f"half left {half['unfinished']} scored jobs unfinished" in capsys.readouterr().out
+    assert "left jobs unfinished" in (tmp_path / "report.html").read_text()
+
+
+def test_windows_without_a_wait_are_told_of(tmp_path: Path) -> None:
+    rows = "\n".join(f"{1000 * number},1" for number in range(300))
+    (tmp_path / "calm.csv").write_text(f"submit,duration\n{rows}\n")
+    args = asked(f"table:{tmp_path / 'calm.csv'}", tmp_path / "out", estimates="none", policy=("fifo", "las"))
+    assert any("No job ever waited" in text for text in compare(args).document["warnings"])
+
+
+def test_a_policy_is_known_by_what_is_in_its_files(tmp_path: Path) -> None:
+    (tmp_path / "policy.json").write_text("{}")
+    before = identity(str(tmp_path))
+    assert before == identity(str(tmp_path))
+    (tmp_path / "weights.safetensors").write_bytes(b"1")
+    assert before != identity(str(tmp_path))
+    assert identity("fifo") != identity("sjf")
+    assert identity("json:loads") != identity("json:dumps")
+
+
+def test_the_largest_win_and_loss_are_found() -> None:
+    known = {
+        (name, window): _outcome(name, window, score)
+        for name, scores in {"a": (1.0, 4.0, 2.0), "b": (2.0, 1.0, 2.0)}.items()
+        for window, score in enumerate(scores)
+    }
+    mine, other = standings(known, ("a", "b"), 3, "a", 0)
+    assert extremes(mine, other) == {"wins": 0, "loses": 1}
+    assert extremes(mine, mine) == {}
+    assert other.duels["mean_bounded_slowdown"].difference.value == pytest.approx(5 / 3 - 7 / 3)
+
+
+def _outcome(name: str, window: int, score: float) -> Any:
+    from gpuyard.experiments.contest import Outcome
+
+    return Outcome(name, window, 0, 4, 0, score, score, score, score, 0.0, 0.0, 0.5, 0, 4, 0.1, "")
+
+
+def test_interquartile_means_by_hand() -> None:
+    assert interquartile_mean(np.arange(1.0, 9.0)) == 4.5
+    assert interquartile_mean(np.array([100.0, 3.0, 1.0, 2.0, 4.0])) == 3.0
+    assert interquartile_mean(np.array([[1.0, 5.0], [2.0, 4.0]])).tolist() == [3.0, 3.0]
+
+
+def test_a_duel_by_hand() -> None:
+    found = duel(np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0]), resamples(3, 0))
+    assert (found.difference.value, found.ratio.value, found.improvement.value) == (0.0, 1.0, 0.5)
+    assert (found.wins, found.ties, found.verdict) == (1 / 3, 1 / 3, "tie")
+    assert (found.difference.low, found.difference.high) == (-1.0, 1.0)
+    assert (found.ratio.low, found.ratio.high) == (0.5, 1.5)
+
+
+def test_a_steady_difference_is_certain() -> None:
+    reference = np.array([5.0, 9.0, 7.0, 6.0])
+    found = duel(reference - 1, reference, resamples(4, 0))
+    assert (found.difference, found.verdict) == (Interval(-1.0, -1.0, -1.0), "win")
+    assert duel(reference + 1, reference, resamples(4, 0)).verdict == "loss"
+    assert duel(reference, np.array([1.0, np.nan, 1.0, 1.0]), resamples(4, 0)).verdict == "unknown"
+
+
+@pytest.mark.parametrize(("low", "high", "said"), [(-2, -1, "win"), (-1, 0, "tie"), (0, 1, "tie"), (1, 2, "loss")])
+def test_a_verdict_needs_an_interval_without_zero(low: float, high: float, said: str) -> None:
+    assert verdict(Interval((low + high) / 2, low, high)) == said
+
+
+def test_profiles_by_hand() -> None:
+    shares = profile(np.array([[1.0, 2.0], [2.0, 1.0], [0.0, 4.0]]), np.array([1.0, 2.0, 4.0]))
+    assert shares.tolist() == [[0.0, 0.5, 0.5], [0.5, 0.5, 0.5], [0.5, 0.5, 1.0]]
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+    rng, draws = np.random.default_rng(1), resamples(40, 0, 1000)
+    covered = sum(
+        found.low <= 1.0 <= found.high for found in (around(mean, rng.exponential(1.0, 40), draws) for _ in range(400))
+    )
+    assert 0.88 <= covered / 400 <= 0.97
+
+
+def test_a_comparison_can_be_asked_for_again_by_its_command(table: str, tmp_path: Path) -> None:
+    command = compare(asked(table, tmp_path)).document["provenance"]["command"]
+    assert command.startswith(f"gpuyard compare --trace {table} --cluster 1x2:V100 --policy fifo --policy sjf")
+    assert "--windows 6" in command
+    assert module.cores() >= 1

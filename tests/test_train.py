@@ -1,0 +1,122 @@
+"""Training end to end, small: it saves a policy, goes on where it stopped, and refuses what cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpuyard.envs.metrics import summary
+from gpuyard.envs.nodes import parse
+from gpuyard.envs.session import Session
+from gpuyard.envs.sim import SimWorld
+from gpuyard.policies.learned import load
+from gpuyard.traces.job import Job, Trace
+from gpuyard.traces.table import save
+from gpuyard.traces.trouble import BadInput
+
+pytest.importorskip("torch")
+
+from gpuyard.experiments import train, trainer
+from gpuyard.experiments.lessons import play
+from gpuyard.policies.teachers import TEACHERS
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    """A trace of 800 jobs that come a little faster than two nodes of four can do them."""
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.exponential(200.0, 800))
+    jobs = tuple(
+        Job(n, float(t), int(rng.choice([1, 1, 2, 4])), estimate=float(rng.lognormal(5.6, 1)))
+        for n, t in enumerate(times)
+    )
+    save(Trace(jobs, {j.id: j.estimate or 0.0 for j in jobs}, "small"), tmp_path / "small.parquet")
+    return f"table:{tmp_path / 'small.parquet'}"
+
+
+SMALL = {
+    "steps": 512, "jobs": 30, "lessons": 3, "envs": 4, "replicas": 2, "rollout": 64, "batch": 64, "validation": 2,
+    "k": 8, "width": 8, "validate_every": 256,
+}  # fmt: skip
+
+
+def small(spec: str, out: Path, **changes: object) -> train.Train:
+    return train.Train(trace=spec, cluster="2x4:V100", out=out, **(SMALL | changes))  # type: ignore[arg-type]
+
+
+def test_it_trains_saves_and_says_where_from(spec: str, tmp_path: Path) -> None:
+    assert train.run(small(spec, tmp_path / "p")) == 0
+    card = json.loads((tmp_path / "p" / "policy.json").read_text())
+    assert card["needs_estimates"] is True
+    assert card["teacher"] in TEACHERS
+    assert card["split"]["train"]["to"] < card["split"]["validation"]["from"] < card["split"]["test"]["from"]
+    assert card["validation"]["windows"] == 2
+    assert card["command"].startswith("gpuyard train --trace table:")
+    assert list((tmp_path / "p" / "tensorboard").iterdir())
+    assert not [p for p in (tmp_path / "p").rglob("*") if p.suffix in (".zip", ".pkl", ".pt", ".part")]
+    trace = Trace(tuple(Job(n, float(n), 1, estimate=5.0) for n in range(20)), dict.fromkeys(range(20), 5.0))
+    log = Session(SimWorld(trace, parse("1x2:A100"))).play(load(tmp_path / "p"))
+    assert summary(log).finished == 20
+
+
+def test_the_saved_policy_is_the_best_of_its_validations(spec: str, tmp_path: Path) -> None:
+    train.run(small(spec, tmp_path / "p"))
+    state = json.loads((tmp_path / "p" / "training" / "state.json").read_text())
+    card = json.loads((tmp_path / "p" / "policy.json").read_text())
+    assert card["validation"]["score"] == min(score for _, score in state["scores"]) == state["best"]
+    assert state["steps"] == 512
+
+
+def test_it_goes_on_where_it_was_interrupted(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(self: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer._Watch, "_on_rollout_end", interrupt)
+        assert train.run(small(spec, tmp_path / "p")) == 130
+    state = json.loads((tmp_path / "p" / "training" / "state.json").read_text())
+    assert state["steps"] == 256
+    assert "the same command goes on" in capsys.readouterr().err
+    assert train.run(small(spec, tmp_path / "p")) == 0
+    told = capsys.readouterr().err
+    assert "resumed     at 256 steps" in told
+    assert "imitation" not in told
+    assert json.loads((tmp_path / "p" / "training" / "state.json").read_text())["steps"] == 512
+
+
+def test_another_training_in_the_same_folder_is_refused(spec: str, tmp_path: Path) -> None:
+    train.run(small(spec, tmp_path / "p", steps=0))
+    with pytest.raises(BadInput, match="holds a training with --seed 0; choose another --out"):
+        train.run(small(spec, tmp_path / "p", steps=0, seed=1))
+    assert train.run(small(spec, tmp_path / "p", steps=0, seed=1, restart=True)) == 0
+
+
+def test_windows_of_replicas_are_the_same_and_of_groups_are_not(spec: str, tmp_path: Path) -> None:
+    args = small(spec, tmp_path / "p")
+    found = train.parts(args)
+    yard = train.Yard(found.train, parse("2x4:V100"), train.Starts(8), "jct", 30, 0.5)
+    assert yard.window(0, 2, 5, 0) == yard.window(0, 2, 5, 0)
+    assert yard.window(0, 2, 5, 0) != yard.window(0, 2, 5, 1)
+    told = play(yard.env(), yard.window(1), TEACHERS["oldest"])
+    assert told.lesson().returns[0] == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"jobs": 300}, "a window of --jobs 300 needs more"),
+        ({"envs": 5}, "no multiple of --replicas"),
+        ({"k": 0}, "give 1 or more"),
+        ({"squeeze": 0.0}, "--squeeze 0.0"),
+        ({"placement": "nowhere"}, "nowhere"),
+    ],
+)
+def test_bad_settings_are_one_sentence(spec: str, tmp_path: Path, changes: dict[str, object], why: str) -> None:
+    with pytest.raises(BadInput, match=why):
+        train.run(small(spec, tmp_path / "p", **changes))
+    assert not (tmp_path / "p").exists()

@@ -1,0 +1,61 @@
+"""What a scheduler is told of run times: nothing, what users said, or the truth with more or less noise on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from .job import Trace
+from .trouble import BadInput, nearest
+
+MODES = ("recorded", "none", "exact", "noisy:SIGMA")
+DERIVED = "derived from the true run times: no user stated them"
+
+
+def with_estimates(trace: Trace, mode: str, seed: int = 0) -> Trace:
+    """The same trace with other estimates, and `Trace.estimates` says which.
+
+    Args:
+        trace: any.
+        mode: "recorded", the estimates as they are; "none"; "exact", each job's true run time, so a policy that reads
+            it is an oracle; "noisy:SIGMA", the true run time x exp(N(0, SIGMA)), one fixed draw a job.
+        seed: of the noise.
+
+    Raises:
+        BadInput: another mode, or a SIGMA that is not from 0 to 10.
+    """
+    if mode == "recorded":
+        return trace
+    if mode == "none":
+        return _told(trace, [None] * len(trace), mode)
+    truths = np.array([trace.durations[job.id] for job in trace.jobs])
+    if mode == "exact":
+        return _told(trace, truths.tolist(), mode)
+    noise = np.random.default_rng(seed).normal(0.0, _sigma(mode), len(truths))
+    return _told(trace, (truths * np.exp(noise)).tolist(), mode)
+
+
+def explained(label: str) -> str:
+    """A label of `Trace.estimates` in words, for tables and reports."""
+    words = {"recorded": "as recorded", "none": "none", "exact": f"exact, an oracle ({DERIVED})"}
+    return words.get(label, f"{label} ({DERIVED})")
+
+
+def _sigma(mode: str) -> float:
+    name, _, text = mode.partition(":")
+    if name != "noisy":
+        raise BadInput(f"estimates '{mode}': there is no such mode.{nearest(mode, list(MODES))}")
+    try:
+        sigma = float(text)
+    except ValueError:
+        raise BadInput(f"estimates '{mode}': SIGMA is not a number; write noisy:0.8") from None
+    if not 0 <= sigma <= 10:
+        raise BadInput(f"estimates '{mode}': SIGMA has to be from 0 to 10; write noisy:0.8")
+    return sigma
+
+
+def _told(trace: Trace, estimates: Iterable[float | None], mode: str) -> Trace:
+    jobs = tuple(replace(job, estimate=e) for job, e in zip(trace.jobs, estimates, strict=True))
+    return replace(trace, jobs=jobs, estimates=mode)
