@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from math import log1p
 from typing import Protocol
 
@@ -84,14 +85,14 @@ ORDERS: tuple[Score, ...] = (by_arrival, by_estimate, by_area, by_gang, by_size)
 """A window of one order hides the right job: candidates are drawn from all of them in turn."""
 
 ROW = (
-    "candidate", "known", "estimate", "area", "attained", "gang", "width", "fits", "wait", "pressure",
-    "time_to_fit", "harmless", "demand", "oldest", "shortest", "smallest",
+    "candidate", "known", "estimate", "area", "attained", "gang", "width", "fits", "wait", "time_to_fit",
+    "pressure", "harmless", "demand", "oldest", "shortest", "smallest",
 )  # fmt: skip
 """A candidate's features.
 
 candidate: 1; known: it has an estimate; estimate, area (accelerator-seconds), attained, wait, time_to_fit: log1p
-seconds over 16; gang: log2 over 16; width: gang over the cluster; fits: it can start now; pressure: wait less estimate, in
-logarithms; harmless: by estimates it does not delay the oldest candidate (EASY's rule, on counts); demand: gang over
+seconds over 16; gang: log2 over 16; width: gang over the cluster; fits: it can start now; pressure: wait less estimate,
+in logarithms; harmless: by estimates it does not delay the oldest candidate (EASY's rule, on counts); demand: gang over
 free, at most 4; oldest, shortest, smallest (area): its place among the candidates, 0 (first) to 1.
 """
 
@@ -110,9 +111,9 @@ largest free count on one node over its size; none_running: 1 if nothing runs.
 SCALE = 1.0 / 16.0
 NEVER = float(np.exp(16.0))
 _STATIC = slice(Columns.KNOWN, Columns.LOG_GANG + 1)
-_SCALES = np.array([1.0, SCALE, SCALE, SCALE, SCALE])
-_RANKED = (Columns.ORDER, Columns.LOG_ESTIMATE, Columns.LOG_AREA)
-_THREE = np.arange(3)[:, None]
+_SCALES = np.array([[1.0], [SCALE], [SCALE], [SCALE], [SCALE]])
+_RANKED = [Columns.ORDER, Columns.LOG_ESTIMATE, Columns.LOG_AREA]
+_THREE = np.array([[13], [14], [15]])
 
 
 @dataclass(slots=True)
@@ -128,7 +129,7 @@ class Starts:
 
     k: int = 32
     place: Place = packed
-    _fits: dict[int, Placement | None] = field(default_factory=dict, repr=False)
+    _fits: dict[float, Placement | None] = field(default_factory=dict, repr=False)
     _for: tuple[Columns | None, int] = field(default=(None, -1), repr=False)
 
     @property
@@ -150,12 +151,12 @@ class Starts:
         placements: list[Placement | None] = []
         if keys:
             columns = cluster.pending.columns
-            rows = columns.rows(keys)
-            placements = self._placements(cluster, columns, rows[:, Columns.SHAPE])
-            fits = np.array([p is not None for p in placements], np.bool_)
+            those = columns.of(keys)
+            placements = self._placements(cluster, columns, those[Columns.SHAPE])
+            fits = [placement is not None for placement in placements]
             mask[: len(keys)] = fits
-            mask[self.k] = len(cluster.running) > 0 or not fits.any()
-            self._describe(cluster, rows, fits, observation)
+            mask[self.k] = len(cluster.running) > 0 or True not in fits
+            describe(cluster, those, fits, observation)
         else:
             observation[self.k, 1] = cluster.room.spare / (cluster.room.size or 1)
 
@@ -182,71 +183,72 @@ class Starts:
         room = cluster.room
         if self._for[0] is not columns or self._for[1] != room.version:
             self._fits, self._for = {}, (columns, room.version)
-        fits = self._fits
-        answers = []
-        for number in shapes.astype(np.int64).tolist():
-            if number not in fits:
-                fits[number] = self.place(columns.shapes[number], room)
-            answers.append(fits[number])
-        return answers
+        fits, numbers = self._fits, shapes.tolist()
+        for number in set(numbers) - fits.keys():
+            fits[number] = self.place(columns.shapes[int(number)], room)
+        return [fits[number] for number in numbers]
 
-    def _describe(self, cluster: ClusterView, rows: Floats, fits: Mask, out: Observation) -> None:
-        """Fills the observation; `rows` are the candidates' columns."""
-        room, count = cluster.room, len(rows)
-        total, free = float(room.size), float(room.spare)
-        gang = rows[:, Columns.GANG]
-        ends, freed = expected_ends(cluster)
-        head = int(rows[:, Columns.ORDER].argmin())
-        logs = np.empty((2, count))
-        np.subtract(cluster.now, rows[:, Columns.SUBMIT], out=logs[0])
-        logs[1] = to_fit = time_to_fit(gang, free, ends, freed, cluster.now)
-        np.log1p(logs, out=logs)
-        logs *= SCALE
-        view = out[:count]
-        view[:, 0] = 1.0
-        view[:, 1:6] = rows[:, _STATIC] * _SCALES
-        view[:, 6] = gang / total
-        view[:, 7] = fits
-        view[:, 8] = logs[0]
-        view[:, 9] = logs[0] - view[:, 2]
-        view[:, 10] = logs[1]
-        view[:, 11] = harmless(rows, head, float(to_fit[head]), free, ends, freed, cluster.now)
-        view[:, 12] = np.minimum(gang / max(free, 1.0), 4.0)
-        places = np.empty((3, count), np.float32)
-        places[_THREE, rows.T[_RANKED, :].argsort(kind="stable")] = np.arange(count) / max(count - 1, 1)
-        view[:, 13:] = places.T
-        self._whole(cluster, out[self.k], view, head, ends)
 
-    def _whole(self, cluster: ClusterView, out: Observation, view: Observation, head: int, ends: Floats) -> None:
-        shown, pending, size = len(view), len(cluster.pending), cluster.room.size
-        work = float(np.expm1(view[:, 3] / SCALE).sum()) * pending / shown / size
-        next_end = max(0.0, float(ends[0]) - cluster.now) if len(ends) else 0.0
-        out[1:13] = (
-            cluster.room.spare / size,
-            log1p(pending) * SCALE,
-            log1p(len(cluster.running)) * SCALE,
-            log1p(work) * SCALE,
-            np.count_nonzero(view[:, 7]) / shown,
-            1.0 - shown / pending,
-            log1p(min(next_end, NEVER)) * SCALE,
-            view[head, 10],
-            view[head, 6],
-            view[head, 8],
-            cluster.room.widest,
-            not len(cluster.running),
-        )
+def describe(cluster: ClusterView, those: Floats, fits: list[bool], out: Observation) -> None:
+    """Fills an observation of shape (k + 1, features); `those` are the candidates' columns, shape (13, candidates)."""
+    room, now, count = cluster.room, cluster.now, len(fits)
+    free = float(room.spare)
+    gang = those[Columns.GANG]
+    ends, freed = expected_ends(cluster)
+    head = int(those[Columns.ORDER].argmin())
+    view = np.empty((len(ROW), count))
+    view[0] = 1.0
+    np.multiply(those[_STATIC], _SCALES, out=view[1:6])
+    np.divide(gang, room.size, out=view[6])
+    view[7] = fits
+    np.subtract(now, those[Columns.SUBMIT], out=view[8])
+    view[9] = to_fit = time_to_fit(gang, free, ends, freed, now)
+    logs = view[8:10]
+    np.log1p(logs, out=logs)
+    logs *= SCALE
+    np.subtract(view[8], view[2], out=view[10])
+    view[11] = harmless(those, head, float(to_fit[head]), free, ends, freed, now)
+    np.minimum(gang / max(free, 1.0), 4.0, out=view[12])
+    view[_THREE, those[_RANKED].argsort(kind="stable")] = places(count)
+    out[:count] = view.T
+    out[-1, 1:13] = whole(cluster, view, head, ends)
+
+
+@cache
+def places(count: int) -> Floats:
+    """From 0 (first) to 1 (last), shape (count,)."""
+    return np.arange(count) / max(count - 1, 1)
+
+
+def whole(cluster: ClusterView, view: Floats, head: int, ends: Floats) -> tuple[float, ...]:
+    """The cluster's own features; `view` holds the candidates', shape (features, candidates)."""
+    shown, pending, running, room = view.shape[1], len(cluster.pending), len(cluster.running), cluster.room
+    work = float(np.expm1(view[3] / SCALE).sum()) * pending / shown / room.size
+    next_end = max(0.0, float(ends[0]) - cluster.now) if len(ends) else 0.0
+    return (
+        room.spare / room.size,
+        log1p(pending) * SCALE,
+        log1p(running) * SCALE,
+        log1p(work) * SCALE,
+        float(view[7].sum()) / shown,
+        1.0 - shown / pending,
+        log1p(min(next_end, NEVER)) * SCALE,
+        view[9, head],
+        view[6, head],
+        view[8, head],
+        room.widest,
+        float(running == 0),
+    )
 
 
 def expected_ends(cluster: ClusterView) -> tuple[Floats, Floats]:
     """When running jobs are expected to end, ascending, and how many accelerators will be free then.
 
-    Both of shape (running,). A job beyond its estimate is expected to end now; without an estimate, never.
+    Both of shape (running,). A job beyond its estimate is expected to end now; without an estimate it is NaN, at last.
     """
     columns = cluster.running.columns
-    ends = columns.since + np.maximum(columns.estimate - columns.attained, 0.0)
-    order = ends.argsort()  # NaN comes last
-    ends = np.fmin(np.maximum(ends[order], cluster.now), np.inf)
-    return ends, cluster.room.spare + columns.gang[order].cumsum()
+    order = columns.end.argsort()
+    return np.maximum(columns.end[order], cluster.now), cluster.room.spare + columns.gang[order].cumsum()
 
 
 def time_to_fit(gang: Floats, free: float, ends: Floats, freed: Floats, now: float) -> Floats:
@@ -254,20 +256,20 @@ def time_to_fit(gang: Floats, free: float, ends: Floats, freed: Floats, now: flo
     if not len(ends):
         return np.where(gang <= free, 0.0, NEVER)
     after = freed.searchsorted(gang)
-    to_fit = np.minimum(ends.take(after, mode="clip") - now, NEVER)
+    to_fit = np.fmin(ends.take(after, mode="clip") - now, NEVER)
     to_fit[after == len(ends)] = NEVER
     to_fit[gang <= free] = 0.0
     return to_fit
 
 
 def harmless(
-    rows: Floats, head: int, to_fit: float, free: float, ends: Floats, freed: Floats, now: float
+    those: Floats, head: int, to_fit: float, free: float, ends: Floats, freed: Floats, now: float
 ) -> Mask | bool:
-    """Which rows, started now, would by estimates not delay the oldest one (EASY's rule on counts), shape (rows,)."""
+    """Which candidates, started now, would by estimates not delay the oldest (EASY's rule on counts), shape (rows,)."""
     if to_fit <= 0.0:
         return True
     by_then = int(ends.searchsorted(now + to_fit, side="right"))
-    gang = rows[:, Columns.GANG]
-    extra = (float(freed[by_then - 1]) if by_then else free) - gang[head]
-    answer: Mask = (rows[:, Columns.ESTIMATE] <= to_fit) | (gang <= extra)
+    gang = those[Columns.GANG]
+    extra = (float(freed[by_then - 1]) if by_then else free) - float(gang[head])
+    answer: Mask = (those[Columns.ESTIMATE] <= to_fit) | (gang <= extra)
     return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import log1p, log2
+from math import log1p, log2, nan
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -71,15 +71,27 @@ class Columns:
         shapes: a job of each shape that was ever here; column SHAPE holds positions in it.
     """
 
-    SUBMIT, GANG, ESTIMATE, ATTAINED, ORDER, SINCE, SHAPE, KNOWN, LOG_ESTIMATE, LOG_AREA, LOG_ATTAINED, LOG_GANG = (
-        range(12)
-    )
+    (
+        SUBMIT,
+        GANG,
+        ESTIMATE,
+        ATTAINED,
+        ORDER,
+        SINCE,
+        END,
+        SHAPE,
+        KNOWN,
+        LOG_ESTIMATE,
+        LOG_AREA,
+        LOG_ATTAINED,
+        LOG_GANG,
+    ) = range(13)
 
     def __init__(self) -> None:
         self.keys: list[int] = []
         self.shapes: list[Job] = []
         self._numbers: dict[Shape, int] = {}
-        self._data = np.empty((64, 12))
+        self._data = np.empty((13, 64))
         self._row: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -88,16 +100,17 @@ class Columns:
     def add(self, job: Job, attained: float, order: int, since: float) -> None:
         """Puts a job into the last row."""
         row = len(self.keys)
-        if row == len(self._data):
-            self._data = np.concatenate([self._data, np.empty_like(self._data)])
+        if row == self._data.shape[1]:
+            self._data = np.concatenate([self._data, np.empty_like(self._data)], 1)
         gang = max(job.gang, 1)
         known = job.estimate is not None
         estimate = job.estimate or 0.0
+        end = since + max(estimate - attained, 0.0) if known else nan
         shape = self._numbers.setdefault(job.shape, len(self.shapes))
         if shape == len(self.shapes):
             self.shapes.append(job)
-        self._data[row] = (
-            job.submit, job.gang, estimate if known else np.nan, attained, order, since, shape, known,
+        self._data[:, row] = (
+            job.submit, job.gang, estimate if known else nan, attained, order, since, end, shape, known,
             log1p(estimate), log1p(estimate * gang), log1p(attained), log2(gang),
         )  # fmt: skip
         self._row[job.id] = row
@@ -107,17 +120,17 @@ class Columns:
         """Takes a job out; the last row moves into its place."""
         row, last = self._row.pop(key), self.keys.pop()
         if last != key:
-            self._data[row] = self._data[len(self.keys)]
+            self._data[:, row] = self._data[:, len(self.keys)]
             self.keys[row] = last
             self._row[last] = row
 
-    def rows(self, keys: list[int]) -> Floats:
-        """The rows of these jobs, shape (len(keys), 12); columns are SUBMIT, GANG, ESTIMATE and so on."""
-        return self._data[[self._row[key] for key in keys]]
+    def of(self, keys: list[int]) -> Floats:
+        """The columns of these jobs alone, shape (13, len(keys)): rows are SUBMIT, GANG, ESTIMATE and so on."""
+        return self._data[:, [self._row[key] for key in keys]]
 
     def column(self, number: int) -> Floats:
         """One column, such as `Columns.GANG`: a view, true until the next job comes or goes."""
-        return self._data[: len(self.keys), number]
+        return self._data[number, : len(self.keys)]
 
     @property
     def submit(self) -> Floats:
@@ -148,6 +161,11 @@ class Columns:
     def since(self) -> Floats:
         """When this run began, NaN for waiting jobs."""
         return self.column(self.SINCE)
+
+    @property
+    def end(self) -> Floats:
+        """When this run is expected to end, NaN for waiting jobs and where there is no estimate."""
+        return self.column(self.END)
 
 
 class Roster(Generic[T]):

@@ -24,7 +24,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
     waiting (as the first legal row where waiting is not legal) and counted in `info["illegal"]`.
 
     Args:
-        trace: jobs to draw windows from, or a spec such as "synthetic:philly,jobs=2000,largest=32"; the default is that.
+        trace: jobs to draw windows from, or a spec such as "synthetic:philly,jobs=2000,largest=32", the default.
         cluster: nodes, or a spec such as "4x8:V100"; the default is that.
         codec: between the ledger and arrays; `Starts()` by default.
         rate: reward per second, of a view of the ledger.

@@ -9,8 +9,8 @@ from rich.box import HORIZONTALS
 from rich.table import Table
 from rich.text import Text
 
-from .intervals import Duel, Interval
-from .screen import number, out, share
+from .intervals import Interval
+from .screen import number, out
 from .standing import MAIN, METRICS, Standing
 
 STYLES = {"win": "green", "tie": "", "loss": "red", "unknown": "yellow"}
@@ -78,15 +78,3 @@ def ranged(one: Interval, digits: int = 3) -> str:
         return "-"
     digits = digits if one.high < 10 else 1
     return f"{one.value:,.{digits}f} [{one.low:,.{digits}f},{one.high:,.{digits}f}]"
-
-
-def percent(one: Interval) -> str:
-    """A probability and its interval."""
-    return "-" if one.value != one.value else f"{one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"
-
-
-def wins(duel: Duel) -> str:
-    """Shares of windows won, and of ties if there are any."""
-    if duel.wins != duel.wins:
-        return "-"
-    return share(duel.wins) + (f" ({duel.ties:.0%} equal)" if duel.ties else "")

@@ -28,8 +28,9 @@ from .intervals import RESAMPLES
 from .options import command_of, option, spoken
 from .report import page
 from .results import Results, replace
+from .scene import Scene, accelerators, loaded, policies, positive, scene, told_estimates
 from .screen import progress, say
-from .simulate import Oversized, Scene, accelerators, loaded, policies, positive, scene, told_estimates
+from .simulate import Oversized
 from .standing import METRICS, Standing, standings
 
 FEW = 20

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -136,6 +137,10 @@ def outcomes(contest: Contest, tasks: Sequence[Task], workers: int) -> Iterator[
     try:
         for future in as_completed([pool.submit(_outcome, task) for task in tasks]):
             yield future.result()
+    except BrokenProcessPool:
+        raise BadInput(
+            f"one of {workers} processes was ended from outside; was memory short? Try fewer --workers"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

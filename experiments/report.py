@@ -10,9 +10,10 @@ from string import Template
 from typing import Any
 
 from ..envs import picture
-from .board import about, percent, ranged, wins
+from .board import about, ranged
 from .contest import Contest
 from .figures import png, profiles, ratios, spreads, svg
+from .intervals import Duel, Interval
 from .screen import number
 from .standing import MAIN, METRICS, Standing, extremes, rival
 
@@ -26,14 +27,14 @@ PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-body { margin: 2.5rem auto; max-width: 72rem; padding: 0 1.5rem; background: #fff; color: #222;
+body { margin: 2.5rem auto; max-width: 76rem; padding: 0 1.5rem; background: #fff; color: #222;
        font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .6rem; }
 h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; }
 p, li { max-width: 50rem; }
 table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums; font-size: .92rem; }
 .wide { overflow-x: auto; }
-th, td { padding: .38rem .8rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
+th, td { padding: .38rem .6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 th { border-bottom: 2px solid #888; text-align: right; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 8rem; }
 td small { display: block; color: #555; white-space: nowrap; }
@@ -122,7 +123,7 @@ def differences(found: Sequence[Standing]) -> str:
         if one.duels:
             duel = one.duels[MAIN]
             cells = [_difference(one, metric) for metric in METRICS]
-            rows.append([escape(one.policy), *cells, percent(duel.improvement), wins(duel)])
+            rows.append([escape(one.policy), *cells, _percent(duel.improvement), _wins(duel)])
     return table([*HEAD, "probability of improvement", "wins"], rows)
 
 
@@ -213,8 +214,18 @@ def _difference(one: Standing, metric: str) -> str:
     return f"{_signed(duel.difference.value, digits)}<small>{_range(duel.difference, digits, _signed)}</small>{words}"
 
 
-def _range(one: Any, digits: int, form: Callable[[float, int], str] = number) -> str:
+def _range(one: Interval, digits: int, form: Callable[[float, int], str] = number) -> str:
     return "" if one.value != one.value else f"[{form(one.low, digits)}, {form(one.high, digits)}]"
+
+
+def _percent(one: Interval) -> str:
+    return "-" if one.value != one.value else f"{one.value:.0%}<small>[{one.low:.0%}, {one.high:.0%}]</small>"
+
+
+def _wins(duel: Duel) -> str:
+    if duel.wins != duel.wins:
+        return "-"
+    return f"{duel.wins:.0%}" + (f"<small>{duel.ties:.0%} equal</small>" if duel.ties else "")
 
 
 def _signed(value: float, digits: int) -> str:

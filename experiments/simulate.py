@@ -20,19 +20,15 @@ from rich.text import Text
 from .. import __version__
 from ..envs.log import Log
 from ..envs.metrics import summary
-from ..envs.nodes import Nodes, describe, parse
-from ..envs.placement import Place
+from ..envs.nodes import Nodes, parse
 from ..envs.session import Policy, Session
 from ..envs.sim import RESTART, SimWorld
 from ..envs.vocabulary import InvalidDecision, Stopped
-from ..traces.estimates import with_estimates
-from ..traces.job import Job, Trace
-from ..traces.source import open_trace
+from ..traces.job import Trace
 from ..traces.trouble import BadInput
 from ..traces.windows import fingerprint
-from .fitting import fitting
-from .names import check_estimates, policy
 from .options import command_of, option
+from .scene import Scene, accelerators, headline, loaded, placed, policies, positive, scene, told_estimates
 from .screen import number, out, polled, share
 
 Oversized = Literal["refuse", "skip"]
@@ -68,21 +64,6 @@ class Simulate:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What every policy of a run has in common.
-
-    Attributes:
-        trace: the jobs that take part, with their estimates.
-        nodes: the machines.
-        skipped: jobs left out because the cluster could never run them.
-    """
-
-    trace: Trace
-    nodes: Nodes
-    skipped: tuple[Job, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """One policy's run."""
 
@@ -99,12 +80,6 @@ class Run:
         }
 
 
-def positive(name: str, value: int | None, least: int = 1) -> None:
-    """Raises BadInput if the option's value is below the least that makes sense."""
-    if value is not None and value < least:
-        raise BadInput(f"--{name} {value}: give {least} or more")
-
-
 def session(trace: Trace, nodes: Nodes, policy: Policy, restart: float = RESTART) -> Session:
     """A session that is ready for this policy, with the ticks that it asks for."""
     return Session(SimWorld(trace, nodes, restart=restart, tick=getattr(policy, "tick", None)))
@@ -113,45 +88,6 @@ def session(trace: Trace, nodes: Nodes, policy: Policy, restart: float = RESTART
 def simulate(trace: Trace, nodes: Nodes, policy: Policy, *, restart: float = RESTART) -> Log:
     """Plays a policy over a trace on simulated nodes; `restart` is in seconds. Equal arguments give equal logs."""
     return session(trace, nodes, policy, restart).play(policy)
-
-
-def told_estimates(mode: str) -> str:
-    """The estimates' mode with what a reader must know of it."""
-    if mode == "exact":
-        return "exact (oracle: true run times)"
-    return f"{mode} (derived from true run times)" if mode.startswith("noisy") else mode
-
-
-def policies(names: Sequence[str], placement: str | None) -> dict[str, Policy]:
-    """The policies by the names they were asked for. Raises BadInput for an unknown one, or one named twice."""
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise BadInput(f"--policy {twice} is given twice; once is enough, as equal runs are equal")
-    return {name: policy(name, placement) for name in names}
-
-
-def loaded(spec: str, estimates: str, seed: int, limit: int | None) -> Trace:
-    """Opens a trace and gives its jobs their estimates. Raises BadInput."""
-    trace = open_trace(spec, seed=seed)
-    return with_estimates(trace if limit is None else trace.first(limit), estimates, seed)
-
-
-def scene(trace: Trace, nodes: Nodes, chosen: Mapping[str, Policy], oversized: str) -> Scene:
-    """Sees that every job can run and every policy knows what it needs. Raises BadInput where that is not so."""
-    trace, skipped = fitting(trace, nodes, places(chosen), oversized)
-    for name, one in chosen.items():
-        check_estimates(name, one, trace)
-    return Scene(trace, nodes, skipped)
-
-
-def places(chosen: Mapping[str, Policy]) -> dict[str, Place]:
-    """The placement functions that these policies use, by name."""
-    found = {placed(one): getattr(one, "place", None) for one in chosen.values()}
-    return {name: place for name, place in found.items() if place is not None}
-
-
-def placed(one: Policy) -> str:
-    """The name of a policy's placement."""
-    return str(getattr(getattr(one, "place", None), "__name__", "its own"))
 
 
 def play(name: str, one: Policy, scene: Scene, restart: float) -> Run:
@@ -233,23 +169,6 @@ def document(args: Simulate, stage: Scene, rows: list[dict[str, Any]], files: Ma
         "logs": {name: str(path) for name, path in files.items()},
         "version": __version__,
     }
-
-
-def accelerators(nodes: Nodes) -> int:
-    """How many there are in all."""
-    return sum(len(node.accelerators) for node in nodes)
-
-
-def headline(trace: Trace, nodes: Nodes) -> list[str]:
-    """Trace, cluster and estimates in a line each."""
-    size, span = accelerators(nodes), trace.span
-    load = f", offered load {trace.work / (size * span):.2f}" if size and span else ""
-    lines = [
-        f"trace      {trace.name}: {len(trace):,} jobs over {span / 86400:,.1f} days{load}",
-        f"cluster    {describe(nodes)}: {size:,} accelerators on {len(nodes):,} nodes",
-        f"estimates  {told_estimates(trace.estimates)}",
-    ]
-    return [*lines, f"loaded     {trace.report}"] if trace.report else lines
 
 
 COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {

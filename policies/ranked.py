@@ -91,13 +91,13 @@ def fitting(cluster: ClusterView) -> Rows:
 def in_order(cluster: ClusterView, order: Order, rows: Rows) -> Iterator[Job]:
     """Yields the waiting jobs of these rows of `cluster.pending.columns` in an order. They may leave meanwhile."""
     pending, columns = cluster.pending, cluster.pending.columns
-    keys = [columns.keys[row] for row in rows.tolist()]
+    keys = columns.keys.copy()
     match order:
         case Moving(of):
             scores = of(columns, cluster.now)[rows]
         case Formula(of):
             scores = of(columns)[rows]
         case _:
-            scores = np.array([order(pending[key], cluster) for key in keys])
-    for at in np.lexsort((columns.order[rows], scores)):
-        yield pending[keys[at]]
+            scores = np.array([order(pending[keys[row]], cluster) for row in rows])
+    for row in rows[np.lexsort((columns.order[rows], scores))]:
+        yield pending[keys[row]]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
 from gpuyard import __main__
 
 HEAD = "timestamp,duration,num_gpus,gpu_time,cluster\n"

@@ -21,6 +21,7 @@ from gpuyard.experiments.compare import Compare, compare, run
 from gpuyard.experiments.contest import Contest, identity, outcomes
 from gpuyard.experiments.held_out import held_out, seen_before
 from gpuyard.experiments.intervals import Interval, around, duel, interquartile_mean, mean, profile, resamples, verdict
+from gpuyard.experiments.names import policy
 from gpuyard.experiments.standing import extremes, standings
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.trouble import BadInput
@@ -41,17 +42,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def asked(table: str, out: Path, **more: Any) -> Compare:
-    settings: dict[str, Any] = {"policy": ("fifo", "sjf"), "estimates": "noisy:0.3", "workers": 1, **more}
-    return Compare(
-        trace=table,
-        cluster="1x2:V100",
-        out=out,
-        windows=WINDOWS,
-        jobs=JOBS,
-        warmup=WARMUP,
-        oversized="skip",
-        **settings,
-    )
+    settings: dict[str, Any] = {"policy": ("fifo", "sjf"), "estimates": "noisy:0.3", "workers": 1}
+    settings |= {"windows": WINDOWS, "jobs": JOBS, "warmup": WARMUP, "oversized": "skip", **more}
+    return Compare(trace=table, cluster="1x2:V100", out=out, **settings)
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -88,7 +81,8 @@ def test_the_table_says_what_was_compared(table: str, tmp_path: Path, capsys: py
     out = capsys.readouterr().out
     assert "exact (oracle: true run times)" in out
     assert "an oracle gave every policy the true run times" in out
-    assert "sjf" in out.split("policy")[1]
+    names = [line.split()[0] for line in out[out.index("IQM") :].splitlines() if line.strip()]
+    assert names.index("sjf") == names.index("reference") - 1
     assert "loss" in out
     assert "report.html" in out
 
@@ -194,7 +188,7 @@ def test_windows_are_the_same_at_every_call_and_held_out(table: str) -> None:
     assert fingerprint(*part.windows) == fingerprint(*held_out(trace, "test", 5, 10).windows)
     assert part.disjoint
     assert not held_out(trace, "test", 20, 10).disjoint
-    assert part.dates()["from"] == "2020-01-08 18:00:00"
+    assert part.dates()["from"] == "2020-01-09 18:00:00"
     double = held_out(trace, "test", 5, 10, load=2.0)
     assert double.windows[0].span == part.windows[0].span / 2
     with pytest.raises(BadInput, match="windows"):
@@ -259,11 +253,8 @@ class Half:
 def test_a_policy_that_leaves_jobs_undone_gets_no_score(
     table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("gpuyard.experiments.contest.policy", "gpuyard.experiments.simulate.policy"):
-        found = __import__("gpuyard.experiments.names", fromlist=["policy"]).policy
-        monkeypatch.setattr(
-            name, lambda asked, place=None, found=found: Half() if asked == "half" else found(asked, place)
-        )
+    for name in ("gpuyard.experiments.contest.policy", "gpuyard.experiments.scene.policy"):
+        monkeypatch.setattr(name, lambda asked, place=None: Half() if asked == "half" else policy(asked, place))
     assert run(asked(table, tmp_path, policy=("fifo", "half"))) == 0
     document = json.loads((tmp_path / "comparison.json").read_text())
     half = document["policies"][1]

@@ -11,16 +11,18 @@ from typing import Any, Literal
 
 import pytest
 from click.testing import CliRunner
+
 from gpuyard import __main__
 from gpuyard.envs.cluster import ClusterView
 from gpuyard.envs.log import Log
 from gpuyard.envs.nodes import parse
 from gpuyard.envs.placement import packed
 from gpuyard.envs.vocabulary import Decision, Start, Tick
-from gpuyard.experiments import simulate as module
+from gpuyard.experiments import scene as module
 from gpuyard.experiments.fitting import fitting, wants
 from gpuyard.experiments.options import command_of, option, spoken
-from gpuyard.experiments.simulate import Simulate, log_files, simulate, told_estimates
+from gpuyard.experiments.scene import told_estimates
+from gpuyard.experiments.simulate import Simulate, log_files, simulate
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.trouble import BadInput
 

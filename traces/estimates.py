@@ -33,8 +33,9 @@ def with_estimates(trace: Trace, mode: str, seed: int = 0) -> Trace:
     truths = np.array([trace.durations[job.id] for job in trace.jobs])
     if mode == "exact":
         return _told(trace, truths.tolist(), mode)
-    noise = np.random.default_rng(seed).normal(0.0, _sigma(mode), len(truths))
-    return _told(trace, (truths * np.exp(noise)).tolist(), mode)
+    sigma = _sigma(mode)
+    noise = np.random.default_rng(seed).normal(0.0, sigma, len(truths))
+    return _told(trace, (truths * np.exp(noise)).tolist(), f"noisy:{sigma:g}")
 
 
 def explained(label: str) -> str:

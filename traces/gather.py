@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from .job import Job, Trace
@@ -22,7 +23,7 @@ def gather(
         why = ", ".join(f"{n:,} {reason}" for reason, n in report.dropped.items()) or "it holds no data rows"
         raise BadInput(f"{report.path}: no row became a job ({why}); is it the right file?")
     report.note("rows out of order (sorted by submission)", sum(b.submit < a.submit for a, b in pairwise(jobs)))
-    report.note("duplicates of an earlier job (kept)", _repeated(jobs, durations))
+    report.note("duplicates of an earlier job (kept)", repeated(jobs, durations))
     report.note("CPU-only jobs", sum(j.gang == 0 for j in jobs))
     report.note("zero run times (kept)", sum(d == 0 for d in durations.values()))
     if most := report.facts.get("processors"):
@@ -32,7 +33,8 @@ def gather(
     return Trace(in_order, durations, name, origin, estimates, report)
 
 
-def _repeated(jobs: list[Job], durations: dict[int, float]) -> int:
+def repeated(jobs: Sequence[Job], durations: Mapping[int, float]) -> int:
+    """How many jobs are alike an earlier one in time, shape, tenant, user, name, profile and run time."""
     seen: set[object] = set()
     for job in jobs:
         seen.add((job.submit, durations[job.id], job.shape, job.tenant, job.user, job.name, job.profile))

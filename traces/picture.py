@@ -22,7 +22,9 @@ Floats = NDArray[np.float64]
 
 INK, PALE, WARM = "#1f4e79", "#9db8d2", "#c8553d"
 SCALE = ("#0b3c5d", "#2f7f93", "#57a773", "#d9a441", "#c8553d", "#7d3c98", "#555555")
-TICKS = {1: "1 s", 60: "1 min", 3600: "1 h", 86400: "1 d", 864000: "10 d", 8640000: "100 d"}
+TICKS = {
+    1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 86400: "1 d", 864000: "10 d", 8640000: "100 d",
+}  # fmt: skip
 SHOWN = 9
 
 
@@ -53,7 +55,8 @@ def draw(trace: Trace, path: Path) -> None:
 def _heading(trace: Trace) -> str:
     days = trace.span / 86400
     span = f"{days:,.1f} days" if days >= 2 else f"{trace.span / HOUR:,.1f} hours"
-    return f"{trace.name}: {len(trace):,} jobs over {span} (estimates: {explained(trace.estimates)})"
+    when = f"over {span}" if trace.span else "at once"
+    return f"{trace.name}: {len(trace):,} jobs {when} (estimates: {explained(trace.estimates)})"
 
 
 def _arrivals(axes: Axes, trace: Trace) -> None:
@@ -61,23 +64,29 @@ def _arrivals(axes: Axes, trace: Trace) -> None:
     counts = hourly(np.array([job.submit for job in trace.jobs]))
     unit, width = ("hour", 1) if len(counts) <= 24 * 14 else ("day", 24)
     bins = np.add.reduceat(counts, np.arange(0, len(counts), width))
-    first = trace.jobs[0].submit // HOUR
-    hours = first + width * np.arange(len(bins) + 1)
-    edges: Any = hours / 24
-    if trace.origin:
-        edges = [datetime.fromisoformat(trace.origin) + timedelta(hours=float(h)) for h in hours]
+    hours = trace.jobs[0].submit // HOUR + width * np.arange(len(bins) + 1, dtype=np.float64)
+    axis, edges = _clock(axes, hours, trace.origin)
     axes.stairs(bins, edges, fill=True, color=PALE)
     axes.stairs(bins, edges, color=INK, linewidth=0.8)
-    axes.axhline(bins.mean(), color=WARM, linewidth=1, linestyle="--", label=f"mean {bins.mean():,.1f}")
+    axes.axhline(bins.mean(), color=WARM, linewidth=1, linestyle="--", label=f"mean {bins.mean():,.1f} jobs per {unit}")
+    axes.set(title="Submissions", ylabel=f"jobs per {unit}", xlabel=axis, ylim=(0, 1.18 * bins.max()))
     axes.legend(frameon=False, loc="upper right")
-    axes.set(title="Submissions", ylabel=f"jobs per {unit}", xlabel="" if trace.origin else "days from second 0")
     axes.margins(x=0)
-    if trace.origin:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-        ticks = AutoDateLocator(maxticks=7)
-        axes.xaxis.set_major_locator(ticks)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(ticks))
+
+def _clock(axes: Axes, hours: Floats, origin: str | None) -> tuple[str, Any]:
+    """The time axis's label and places: dates where the trace knows them, else hours or days."""
+    if not origin:
+        short = hours[-1] - hours[0] <= 72
+        return ("hours from second 0", hours) if short else ("days from second 0", hours / 24)
+    from matplotlib import dates
+
+    axes.xaxis.axis_date()
+    ticks = dates.AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(ticks)
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(ticks))  # type: ignore[no-untyped-call]
+    zero = datetime.fromisoformat(origin)
+    return "", dates.date2num([zero + timedelta(hours=float(hour)) for hour in hours])  # type: ignore[no-untyped-call]
 
 
 def _gaps(axes: Axes, submit: Floats) -> None:
@@ -86,6 +95,7 @@ def _gaps(axes: Axes, submit: Floats) -> None:
     axes.set(title="Time between submissions", ylabel="part of gaps that are longer", xlabel="gap")
     if not len(gaps) or not gaps[-1]:
         axes.text(0.5, 0.5, "all jobs come at once", ha="center", transform=axes.transAxes)
+        axes.set(xticks=[], yticks=[])
         return
     above = 1 - np.arange(1, len(gaps) + 1) / (len(gaps) + 1)
     times = np.geomspace(1, max(gaps[-1], 2.0), 200)
@@ -108,7 +118,7 @@ def _run_times(axes: Axes, trace: Trace) -> None:
     axes.set(title="Run times by accelerators asked for", ylabel="part of jobs that run no longer", xlabel="run time")
     axes.set_ylim(0, 1.02)
     _time_axis(axes, float(durations.min()), float(durations.max()))
-    axes.legend(frameon=False, loc="upper left", fontsize=8.5)
+    axes.legend(frameon=False, loc="lower right", fontsize=8.5)
 
 
 def _time_axis(axes: Axes, low: float, high: float) -> None:
@@ -128,7 +138,8 @@ def _owners(axes: Axes, trace: Trace) -> None:
         name = (job.tenant or "unknown") if tenants else _class_of(job.gang)
         jobs[name] += 1
         work[name] += trace.durations[job.id] * job.gang * job.share
-    names = [name for name, _ in jobs.most_common()]
+    classes = [title(low, high) for low, high in CLASSES]
+    names = [n for n, _ in jobs.most_common()] if tenants else sorted(jobs, key=classes.index)
     shown, rest = (names, []) if len(names) <= SHOWN + 1 else (names[:SHOWN], names[SHOWN:])
     rows = [(name, [name]) for name in shown] + ([(f"{len(rest)} others", rest)] if rest else [])
     whole = sum(work.values()) or 1.0

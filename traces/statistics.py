@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .gather import repeated
 from .job import Trace
 
 Floats = NDArray[np.float64]
@@ -127,7 +128,7 @@ def describe(trace: Trace) -> Summary:
         gini_work=gini(tenant_work),
         load=trace.work / trace.span if trace.span else None,
         peak=_peak(submit, durations, wanted),
-        duplicates=duplicates(trace),
+        duplicates=repeated(trace.jobs, trace.durations),
         fractional=sum(job.share < 1 for job in trace.jobs),
         cpu_only=int((gang == 0).sum()),
     )
@@ -156,23 +157,17 @@ def gini(amounts: Sequence[float]) -> float | None:
     return float((2 * ranks - len(ordered) - 1) @ ordered / (len(ordered) * ordered.sum()))
 
 
-def duplicates(trace: Trace) -> int:
-    """Jobs alike an earlier one in time, shape, tenant, user, name, profile and run time."""
-    alike = {(j.submit, trace.durations[j.id], j.shape, j.tenant, j.user, j.name, j.profile) for j in trace.jobs}
-    return len(trace) - len(alike)
-
-
 def run_times(gang: NDArray[np.int64], durations: Floats, wanted: Floats) -> tuple[RunTimes, ...]:
     """Run times by class of gangs, and of all jobs at the end."""
     work = durations * wanted
     whole = float(work.sum()) or 1.0
     classes = [(title(low, high), (gang >= low) & (gang <= high)) for low, high in CLASSES]
     found = []
-    for title, inside in [*classes, ("all", np.ones(len(gang), bool))]:
+    for name, inside in [*classes, ("all", np.ones(len(gang), bool))]:
         if inside.any():
             quantiles = tuple(np.quantile(durations[inside], QUANTILES).tolist())
             share = float(work[inside].sum()) / whole
-            found.append(RunTimes(title, int(inside.sum()), float(durations[inside].mean()), quantiles, share))
+            found.append(RunTimes(name, int(inside.sum()), float(durations[inside].mean()), quantiles, share))
     return tuple(found)
 
 
