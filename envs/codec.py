@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from math import log1p
 from typing import Protocol
 
@@ -26,19 +26,32 @@ Observation = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(slots=True)
+@dataclass
 class Menu:
     """What can be decided now.
 
     Attributes:
-        observation: float32 of shape (rows, features); the last row is the cluster's, and that of waiting.
         mask: bool of shape (rows,): what may be chosen. At least one row may.
         choose: row -> the decision, None to wait.
+        observe: makes the observation.
     """
 
-    observation: Observation
     mask: Mask
     choose: Callable[[int], Decision | None]
+    observe: Callable[[], Observation]
+
+    @cached_property
+    def observation(self) -> Observation:
+        """Float32 of shape (rows, features); the last row is the cluster's, and that of waiting.
+
+        Made when first read, as many menus offer nothing but waiting; read it before the ledger changes.
+        """
+        return self.observe()
+
+    @property
+    def forced(self) -> bool:
+        """Whether waiting is all that can be chosen."""
+        return not self.mask[:-1].any()
 
 
 class Codec(Protocol):
@@ -145,28 +158,27 @@ class Starts:
     def menu(self, cluster: ClusterView) -> Menu:
         """What can be decided now: rows of candidates, empty rows, and the row of waiting."""
         keys = self.candidates(cluster)
-        observation = np.zeros((self.k + 1, len(ROW)), np.float32)
+        columns = cluster.pending.columns
+        those = columns.of(keys)
+        placements = self._placements(cluster, columns, those[Columns.SHAPE])
+        fits = [placement is not None for placement in placements]
         mask = np.zeros(self.k + 1, np.bool_)
-        mask[self.k] = True
-        placements: list[Placement | None] = []
-        if keys:
-            columns = cluster.pending.columns
-            those = columns.of(keys)
-            placements = self._placements(cluster, columns, those[Columns.SHAPE])
-            fits = [placement is not None for placement in placements]
-            mask[: len(keys)] = fits
-            mask[self.k] = len(cluster.running) > 0 or True not in fits
-            describe(cluster, those, fits, observation)
-        else:
-            observation[self.k, 1] = cluster.room.spare / (cluster.room.size or 1)
+        mask[: len(keys)] = fits
+        mask[self.k] = len(cluster.running) > 0 or True not in fits
 
-        def choose(action: int) -> Decision | None:
-            if action >= len(keys):
-                return None
-            placement = placements[action]
-            return None if placement is None else Start(keys[action], placement)
+        def choose(row: int) -> Decision | None:
+            placement = placements[row] if row < len(keys) else None
+            return None if placement is None else Start(keys[row], placement)
 
-        return Menu(observation, mask, choose)
+        def observe() -> Observation:
+            observation = np.zeros((self.k + 1, len(ROW)), np.float32)
+            if keys:
+                describe(cluster, those, fits, observation)
+            else:
+                observation[-1, 1] = cluster.room.spare / (cluster.room.size or 1)
+            return observation
+
+        return Menu(mask, choose, observe)
 
     def candidates(self, cluster: ClusterView) -> list[int]:
         """The ids of the candidates: all that wait, or a union of orders, each giving its first few."""

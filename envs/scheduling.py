@@ -124,7 +124,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
     def _skip(self) -> tuple[float, bool]:
         """Waits on while nothing else can be chosen."""
         total, over = 0.0, False
-        while not over and self.menu.mask[-1] and not self.menu.mask[:-1].any():
+        while not over and self.menu.forced:
             reward, over = self._wait()
             total += reward
             self._look()

@@ -15,8 +15,8 @@ from ..traces.job import Trace
 from .codec import Mask, Observation
 from .scheduling import SchedulingEnv
 
-Windows = Callable[[int], Trace]
-"""Environment's number -> the window it plays next."""
+Windows = Callable[[int], tuple[Trace, float]]
+"""Environment's number -> the window it plays next, and what that window's rewards are divided by."""
 
 
 class Batch:
@@ -24,18 +24,18 @@ class Batch:
 
     Args:
         envs: environments with equal spaces.
-        windows: which window each environment plays next. Giving the same window to several of them takes the luck of
-            the arrivals out of what they are compared by.
-        scale: what a window's reward is divided by, so that easy and hard windows weigh alike.
+        windows: which window each environment plays next. Giving the same one to several of them takes the luck of the
+            arrivals out of what they are compared by; dividing by what a rule pays there lets easy and hard ones weigh
+            alike.
 
     Attributes:
         observations: float32 of shape (n, rows, features).
         masks: bool of shape (n, rows), for `observations`.
     """
 
-    def __init__(self, envs: Sequence[SchedulingEnv], windows: Windows, scale: Callable[[Trace], float]) -> None:
+    def __init__(self, envs: Sequence[SchedulingEnv], windows: Windows) -> None:
         self.envs = list(envs)
-        self._windows, self._scale = windows, scale
+        self._windows = windows
         rows, features = self.envs[0].codec.observation_space.shape
         self.observations: Observation = np.zeros((len(self.envs), rows, features), np.float32)
         self.masks: Mask = np.zeros((len(self.envs), rows), np.bool_)
@@ -78,8 +78,7 @@ class Batch:
         return self.observations, rewards, ends, infos
 
     def _begin(self, number: int) -> None:
-        window = self._windows(number)
-        self._scales[number] = self._scale(window)
+        window, self._scales[number] = self._windows(number)
         self.returns[number] = self._steps[number] = 0
         self.observations[number], _ = self.envs[number].reset(options={"trace": window})
         self.masks[number] = self.envs[number].menu.mask

@@ -9,11 +9,13 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
+from threading import current_thread, main_thread
 from time import perf_counter
 
 from .. import __version__
@@ -135,7 +137,9 @@ def outcomes(contest: Contest, tasks: Sequence[Task], workers: int) -> Iterator[
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_enter, initargs=(contest,))
     try:
-        for future in as_completed([pool.submit(_outcome, task) for task in tasks]):
+        with _deaf():
+            futures = [pool.submit(_outcome, task) for task in tasks]
+        for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool:
         raise BadInput(
@@ -145,14 +149,26 @@ def outcomes(contest: Contest, tasks: Sequence[Task], workers: int) -> Iterator[
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes begun herein never hear an interrupt: their parent does, and lets them finish their window."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 _contest: Contest | None = None
 
 
 def _enter(contest: Contest) -> None:
-    """What a worker does first: it keeps the contest, leaves interrupts to its parent, and takes one core."""
+    """What a worker does first: it keeps the contest, and takes one core."""
     global _contest  # noqa: PLW0603 (a worker process has no other place to keep it)
     _contest = contest
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
 
 

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class Trainer:
         self.windows = aside.windows(args.validation)
         self.state: dict[str, Any] = {"steps": 0, "practice": 0, "best": None, "scores": [], "settings": args.same()}
         self.played, self.base = [0] * args.envs, 0
+        self._windows = lru_cache(4 * args.envs)(self._window)
         self.best: Weights = {}
         self.model = self._model()
 
@@ -75,7 +77,7 @@ class Trainer:
 
     def _model(self) -> MaskablePPO:
         args = self.args
-        batch = Batch([self.yard.env() for _ in range(args.envs)], self._next_window, self._par)
+        batch = Batch([self.yard.env() for _ in range(args.envs)], self._next_window)
         return MaskablePPO(
             MenuPolicy,
             BatchVecEnv(batch),
@@ -92,14 +94,14 @@ class Trainer:
             device="cpu",
         )
 
-    def _next_window(self, env: int) -> Trace:
-        """The same windows, in the same order, for all replicas of a group."""
+    def _next_window(self, env: int) -> tuple[Trace, float]:
+        """The same windows, in the same order, for all replicas of a group; rewards are told in what the teacher pays."""
         number, self.played[env] = self.base + self.played[env], self.played[env] + 1
-        return self.yard.window(self.args.seed, PRACTICE, number, env // self.args.replicas)
+        return self._windows(number, env // self.args.replicas)
 
-    def _par(self, window: Trace) -> float:
-        """What the teacher pays on a window: rewards are told in it."""
-        return max(play(self.env, window, TEACHERS[self.state["teacher"]]).cost, 1e-9)
+    def _window(self, number: int, group: int) -> tuple[Trace, float]:
+        window = self.yard.window(self.args.seed, PRACTICE, number, group)
+        return window, max(play(self.env, window, TEACHERS[self.state["teacher"]]).cost, 1e-9)
 
     def _learn_from_teachers(self) -> None:
         """Begins as the teacher that is best on validation windows, then imitates each training window's best one."""

@@ -117,9 +117,12 @@ class Promise:
         return kept
 
     def _spare(self) -> float:
-        """No larger gang can leave the head its room: on one kind of accelerator, what is over is a matter of counting."""
+        """No larger gang can leave the head its room: on one kind, what is over is a matter of counting."""
         count = self.then.count
-        return sum(count.values()) - self.head.gang if len(count) == 1 and self.head.share == 1 else math.inf
+        if len(count) > 1 or self.head.share < 1:
+            return math.inf
+        spare = sum(count.values()) - self.head.gang
+        return max(spare, 1) if self.then.left else spare  # a share may stand beside others
 
 
 easy = Easy()

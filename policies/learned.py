@@ -88,7 +88,7 @@ class Learned:
         """Yields starts, best first."""
         while len(cluster.pending):
             menu = self.codec.menu(cluster)
-            if not menu.mask[:-1].any():
+            if menu.forced:
                 return
             decision = menu.choose(int(np.where(menu.mask, logits(self.weights, menu.observation), -np.inf).argmax()))
             if decision is None:

@@ -1,6 +1,6 @@
 """The published orders of a waiting line. Each is strict: its first job blocks those behind it until it fits.
 
-The published formulas divide by estimates and gangs and take their logarithms, so an estimate below a second counts as a
+The published formulas divide by estimates and gangs and take their logarithms: an estimate below a second counts as a
 second there, and a job without accelerators as one with one.
 """
 
@@ -17,7 +17,7 @@ from .ranked import Formula, Ranked, submitted
 
 
 def expected(jobs: Any) -> Any:
-    """The estimate of a `Job` or the estimates of `Columns`, seconds. BadInput if there is none: a guess would be a lie."""
+    """The estimate of a `Job`, or those of `Columns`, seconds. BadInput if there is none: a guess would be a lie."""
     estimate = jobs.estimate
     if isinstance(jobs, Job):
         if estimate is None:

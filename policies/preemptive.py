@@ -103,7 +103,7 @@ srtf = Preemptive(remaining, Moving(all_remaining), needs_estimates=True)
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Levels of attained service, accelerators times seconds: 0 below the quantum, 1 below twice that, 2 below four times.
+    """Levels of attained service, accelerators times seconds: 0 below the quantum, 1 below two of them, 2 below four.
 
     Attributes:
         quantum: accelerator-seconds.
@@ -129,12 +129,12 @@ class Levels:
 def least_attained(quantum: float = 3250.0, grace: float = 360.0) -> Preemptive:
     """Least attained service first: good without any estimate, as most jobs are short (Nuyens and Wierman 2008, "FB").
 
-    Pure, it would swap jobs of like service without end, so service is counted in levels and equals keep the order of
-    submission, as in Tiresias (Gu et al., NSDI 2019, "discretized 2D-LAS"); as levels double, a job rarely changes them.
+    Pure, it would swap jobs of like service without end. So service is counted in levels and equals keep the order of
+    submission, as in Tiresias (Gu et al., NSDI 2019, "discretized 2D-LAS"); levels double, so that few are ever passed.
 
     Args:
         quantum: accelerator-seconds of the lowest level; 3250 is the first threshold of Tiresias' published simulator.
-        grace: seconds for which a run is let alone, and between ticks; 360 is Gavel's round (Narayanan et al., OSDI 2020).
+        grace: seconds in which a run is let alone, and between ticks; 360 is Gavel's round (Narayanan et al., OSDI 20).
     """
     levels = Levels(quantum)
     return Preemptive(levels.waiting, Moving(levels.running), grace=grace, tick=grace)

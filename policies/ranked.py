@@ -33,7 +33,7 @@ class Formula:
 
 
 Order = Score | Moving
-"""Whom to serve first: smallest first, equals in order of submission. A `Formula` is a `Score` that is quick for many."""
+"""Whom to serve first: smallest first, equals in order of submission. A `Formula` is a `Score`, and quick for many."""
 Rows = npt.NDArray[np.intp]
 """Rows of a roster's columns."""
 

@@ -179,7 +179,7 @@ def test_reading_a_menu_changes_nothing() -> None:
 
 def test_a_batch_is_its_environments_side_by_side() -> None:
     alone = env(skip_forced=True)
-    batch = Batch([env(skip_forced=True) for _ in range(3)], lambda _: burst(), lambda _: 2.0)
+    batch = Batch([env(skip_forced=True) for _ in range(3)], lambda _: (burst(), 2.0))
     observations = batch.reset()
     first, _ = alone.reset(options={"trace": burst()})
     total, ends = 0.0, 0

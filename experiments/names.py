@@ -1,0 +1,129 @@
+"""What a policy is called at the command line: `fifo`, `easy(sjf)`, `my.module:policy`, or a saved policy's folder."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+import re
+import sys
+from dataclasses import fields, is_dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .. import policies
+from ..envs import placement as placements
+from ..envs.placement import Place
+from ..envs.session import Policy
+from ..traces.job import Trace
+from ..traces.trouble import BadInput, nearest
+
+LEARNED = {"learned", "network"}
+"""Rooms of the torch: they hold no policies by name, and importing them takes seconds."""
+
+_OVER = re.compile(r"(\w+)\((.+)\)")
+
+
+def policy(name: str, placement: str | None = None) -> Policy:
+    """Finds a policy, and gives it another placement function if one is named.
+
+    Raises BadInput that says what there is instead.
+    """
+    found = _find(name)
+    return found if placement is None else _with(found, name, place=place(placement))
+
+
+def all_policies() -> dict[str, Policy]:
+    """The policies that gpuyard ships, by name: whatever object with a `decide` stands in a module of the policies."""
+    found: dict[str, Policy] = {}
+    for module in pkgutil.iter_modules(policies.__path__):
+        if module.name not in LEARNED:
+            held = vars(import_module(f"{policies.__name__}.{module.name}"))
+            found |= {n: p for n, p in held.items() if not n.startswith("_") and _decides(p)}
+    return dict(sorted(found.items()))
+
+
+def all_placements() -> dict[str, Place]:
+    """The placement functions that gpuyard ships, by name."""
+    held = inspect.getmembers(placements, inspect.isfunction)
+    return {n: f for n, f in held if f.__module__ == placements.__name__ and not n.startswith("_")}
+
+
+def place(name: str) -> Place:
+    """Finds a placement function. Raises BadInput that says what there is."""
+    known = all_placements()
+    if name not in known:
+        raise BadInput(f"no placement '{name}'.{nearest(name, list(known))}")
+    return known[name]
+
+
+def check_estimates(name: str, policy: Policy, trace: Trace) -> None:
+    """Raises BadInput if the policy needs estimates and a job of the trace has none."""
+    if not getattr(policy, "needs_estimates", False):
+        return
+    without = [job.id for job in trace.jobs if job.estimate is None]
+    if without:
+        which = "no job has one" if len(without) == len(trace) else f"job {without[0]} is the first without"
+        raise BadInput(
+            f"policy '{name}' needs run time estimates, and {which} in trace '{trace.name}'; "
+            "add --estimates exact or --estimates noisy:SIGMA"
+        )
+
+
+def _find(name: str) -> Policy:
+    known = all_policies()
+    if name in known:
+        return known[name]
+    if (Path(name) / "policy.json").is_file():
+        return _saved(Path(name))
+    if term := _OVER.fullmatch(name):
+        return _over(*term.groups())
+    if ":" in name:
+        return _imported(*name.split(":", 1))
+    if Path(name).is_dir():
+        raise BadInput(f"{name} holds no policy.json; give the folder that a training wrote, or a policy's name")
+    raise BadInput(f"no policy '{name}'.{nearest(name, list(known))}")
+
+
+def _decides(thing: object) -> bool:
+    return not isinstance(thing, type) and callable(getattr(thing, "decide", None))
+
+
+def _saved(folder: Path) -> Policy:
+    try:
+        found: Policy = import_module("..policies.learned", __package__).load(folder)
+    except ModuleNotFoundError as error:
+        raise BadInput(f"{folder} is a learned policy and {error.name} is missing; install gpuyard[learn]") from None
+    return found
+
+
+def _over(outer: str, inner: str) -> Policy:
+    """`easy(sjf)`: the outer policy over the inner one's order."""
+    order = getattr(_find(inner), "score", None)
+    if order is None:
+        raise BadInput(f"policy '{outer}({inner})': '{inner}' is not an order; choose one such as fifo, sjf or wfp3")
+    return _with(_find(outer), outer, order=order)
+
+
+def _with(found: Policy, name: str, **change: Any) -> Policy:
+    (field,) = change
+    if not is_dataclass(found) or isinstance(found, type) or field not in {f.name for f in fields(found)}:
+        raise BadInput(f"policy '{name}' has no {field} that could be changed")
+    changed: Policy = replace(found, **change)
+    return changed
+
+
+def _imported(module: str, attribute: str) -> Policy:
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        held = vars(import_module(module))
+    except (ImportError, SyntaxError, ValueError) as error:
+        raise BadInput(f"policy '{module}:{attribute}': {module} cannot be imported ({error})") from None
+    if attribute not in held:
+        there = [n for n, p in held.items() if _decides(p)] or ["no policy in it"]
+        raise BadInput(f"policy '{module}:{attribute}': {module} has no '{attribute}'.{nearest(attribute, there)}")
+    found: Policy = held[attribute]
+    if not _decides(found):
+        raise BadInput(f"policy '{module}:{attribute}' has no decide(cluster), or is a class; name an object that has")
+    return found
