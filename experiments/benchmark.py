@@ -17,7 +17,6 @@ from typing import Any
 import click
 import numpy as np
 from rich.box import SIMPLE
-from rich.table import Table
 from rich.text import Text
 
 from ..envs.nodes import parse
@@ -28,7 +27,7 @@ from ..traces.trouble import BadInput
 from .fitting import fitting
 from .names import policy
 from .options import command_of, option
-from .screen import number, out, say
+from .screen import number, out, print_table, say
 from .simulate import session
 
 PHILLY, INSTEAD = "fetched:philly", "synthetic:philly,jobs=82247,seed=0"
@@ -237,6 +236,14 @@ def _philly(spec: str | None) -> tuple[Trace, str]:
         return open_trace(INSTEAD), f"{INSTEAD} (Philly is not fetched)"
 
 
+COLUMNS: dict[str, Callable[[Measure], Text]] = {
+    "measure": lambda one: Text(one.name),
+    "value": lambda one: Text(_told(one.value, one.unit)),
+    "target": lambda one: Text("" if one.target is None else f"≥ {one.target:g}"),
+    "met": lambda one: Text({None: "", True: "yes", False: "no"}[one.met]),
+}
+
+
 def run(args: Benchmark) -> None:
     """Measures and prints a table or one JSON object. Raises BadInput."""
     found = []
@@ -246,20 +253,10 @@ def run(args: Benchmark) -> None:
     if args.json:
         click.echo(json.dumps({"measures": [{**asdict(one), "met": one.met} for one in found]}, indent=2))
     else:
-        out().print(table(found))
-
-
-def table(found: list[Measure]) -> Table:
-    """A row for each number."""
-    shown = Table("measure", box=SIMPLE)
-    for title in ("value", "target", "met"):
-        shown.add_column(title, justify="right", no_wrap=True)
-    shown.add_column("note", overflow="fold")
-    for one in found:
-        target = "" if one.target is None else f"≥ {one.target:g}"
-        met = {None: "", True: "yes", False: "no"}[one.met]
-        shown.add_row(one.name, _told(one.value, one.unit), target, met, Text(one.note))
-    return shown
+        print_table(out(), COLUMNS, found, box=SIMPLE)
+        for one in found:
+            if one.note:
+                click.echo(f"{one.name}: {one.note}")
 
 
 def _told(value: float | None, unit: str) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rich.box import HORIZONTALS
-from rich.table import Table
 from rich.text import Text
 
 from .intervals import Interval
-from .screen import number, out
+from .screen import number, out, print_table
 from .standing import MAIN, METRICS, Standing
 
 STYLES = {"win": "green", "tie": "", "loss": "red", "unknown": "yellow"}
+SPARE = ("IQM", "better", "median JCT s", "p99 JCT s")
+"""What a narrow screen does without, the first of them first."""
 
 
 def show(document: Mapping[str, Any], found: Sequence[Standing], reference: str) -> None:
@@ -21,7 +23,8 @@ def show(document: Mapping[str, Any], found: Sequence[Standing], reference: str)
     console = out()
     for line in (*about(document), *(f"note       {text}" for text in document["warnings"])):
         console.print(line, markup=False, soft_wrap=True)
-    console.print(board(found, reference, document["estimates"]))
+    print_table(console, columns(), found, SPARE, box=HORIZONTALS, show_lines=True)
+    console.print(legend(reference, document["estimates"]), markup=False)
 
 
 def about(document: Mapping[str, Any]) -> list[str]:
@@ -40,32 +43,35 @@ def about(document: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def board(found: Sequence[Standing], reference: str, estimates: str) -> Table:
-    """Means over windows; under them the ratio to the reference's with its 95 % interval."""
-    caption = (
+def legend(reference: str, estimates: str) -> str:
+    """How to read the table."""
+    return (
         f"Means over windows; below each, times {reference}'s, with the paired bootstrap's 95 % interval. Win or loss: "
         "the interval of the difference excludes zero. IQM: interquartile mean of the slowdowns. Better: probability "
         f"that a window goes better than with {reference}. Estimates: {estimates}."
     )
-    table = Table(caption=Text(caption), caption_justify="left", box=HORIZONTALS, show_lines=True)
-    table.add_column("policy", overflow="fold", min_width=9)
-    for words, unit in METRICS.values():
-        table.add_column(Text(f"{words} {unit}".strip()), justify="right", no_wrap=True)
-    table.add_column("IQM", justify="right", no_wrap=True)
-    table.add_column("better", justify="right", no_wrap=True)
-    for one in found:
-        table.add_row(*_row(one))
-    return table
 
 
-def _row(one: Standing) -> list[Text]:
+def columns() -> dict[str, Callable[[Standing], Text]]:
+    """Means over windows; under them the ratio to the reference's with its 95 % interval."""
+    scores = {f"{words} {unit}".strip(): partial(_cell, metric) for metric, (words, unit) in METRICS.items()}
+    return {"policy": _name, **scores, "IQM": _middle, "better": _better}
+
+
+def _name(one: Standing) -> Text:
+    return Text(one.policy if one.duels else f"{one.policy}\nreference")
+
+
+def _middle(one: Standing) -> Text:
+    return Text(number(one.middles[MAIN].value, 2))
+
+
+def _better(one: Standing) -> Text:
     duel = one.duels.get(MAIN)
-    better = Text("" if duel is None or duel.wins != duel.wins else f"{duel.improvement.value:.0%}")
-    name = Text(one.policy if one.duels else f"{one.policy}\nreference")
-    return [name, *(_cell(one, metric) for metric in METRICS), Text(number(one.middles[MAIN].value, 2)), better]
+    return Text("" if duel is None or duel.wins != duel.wins else f"{duel.improvement.value:.0%}")
 
 
-def _cell(one: Standing, metric: str) -> Text:
+def _cell(metric: str, one: Standing) -> Text:
     value = number(one.means[metric].value, 2 if metric == MAIN else 0)
     if (duel := one.duels.get(metric)) is None:
         return Text(value)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -67,9 +68,13 @@ class Contest:
         return tuple(job.id for job in self.windows[number].jobs[self.warmup :])
 
     def play(self, name: str, number: int) -> Log:
-        """Simulates a window with a new policy of this name. Raises BadInput when the policy decides what cannot be."""
+        """Simulates a window with a copy of the policy, which remembers no other window.
+
+        Raises BadInput when the policy decides what cannot be.
+        """
+        fresh = deepcopy(policy(name, self.placement))
         try:
-            return simulate(self.windows[number], self.nodes, policy(name, self.placement), restart=self.restart)
+            return simulate(self.windows[number], self.nodes, fresh, restart=self.restart)
         except InvalidDecision as error:
             raise BadInput(f"policy {name} decided what cannot be: {error}; mend the policy") from None
 

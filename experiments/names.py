@@ -105,7 +105,7 @@ def _over(outer: str, inner: str) -> Policy:
     return _with(_find(outer), outer, order=order)
 
 
-def _with(found: Policy, name: str, **change: Any) -> Policy:
+def _with(found: Any, name: str, **change: Any) -> Policy:
     (field,) = change
     if not is_dataclass(found) or isinstance(found, type) or field not in {f.name for f in fields(found)}:
         raise BadInput(f"policy '{name}' has no {field} that could be changed")

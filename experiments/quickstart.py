@@ -33,7 +33,7 @@ class Quickstart:
     """
 
     out: Path = option(Path("runs/quickstart"), help="Folder for policy, report and logs.", metavar="DIR")
-    cluster: str = option("4x8:V100", help="The cluster to train for.")
+    cluster: str = option("8x8:V100", help="The cluster to train for.")
     estimates: str = option("noisy:0.8", help="Run times that policies see.")
     steps: int = option(100_000, help="Decisions to train on after imitation.")
     windows: int = option(24, help="Held-out windows to compare on.")

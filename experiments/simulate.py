@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import click
 from rich.box import SIMPLE
-from rich.table import Table
 from rich.text import Text
 
 from .. import __version__
@@ -29,7 +28,7 @@ from ..traces.trouble import BadInput
 from ..traces.windows import fingerprint
 from .options import command_of, option
 from .scene import Scene, accelerators, headline, loaded, placed, policies, positive, scene, told_estimates
-from .screen import number, out, polled, share
+from .screen import number, out, polled, print_table, share
 
 Oversized = Literal["refuse", "skip"]
 
@@ -171,19 +170,22 @@ def document(args: Simulate, stage: Scene, rows: list[dict[str, Any]], files: Ma
     }
 
 
-COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "policy": lambda row: row["policy"],
-    "finished": lambda row: number(row["finished"]),
-    "mean\nJCT s": lambda row: number(row["mean_jct"]),
-    "median\nJCT s": lambda row: number(row["median_jct"]),
-    "p99\nJCT s": lambda row: number(row["p99_jct"]),
-    "mean\nwait s": lambda row: number(row["mean_wait"]),
-    "mean bd.\nslowdown": lambda row: number(row["mean_bounded_slowdown"], 2),
-    "makespan\ns": lambda row: number(row["makespan"]),
-    "busy": lambda row: share(row["utilization"]),
-    "preempted": lambda row: number(row["preemptions"]),
-    "took s": lambda row: number(row["wall_seconds"], 2),
+Row = Mapping[str, Any]
+COLUMNS: dict[str, Callable[[Row], Text]] = {
+    "policy": lambda row: Text(row["policy"]),
+    "finished": lambda row: Text(number(row["finished"])),
+    "mean\nJCT s": lambda row: Text(number(row["mean_jct"])),
+    "median\nJCT s": lambda row: Text(number(row["median_jct"])),
+    "p99\nJCT s": lambda row: Text(number(row["p99_jct"])),
+    "mean\nwait s": lambda row: Text(number(row["mean_wait"])),
+    "mean bounded\nslowdown": lambda row: Text(number(row["mean_bounded_slowdown"], 2)),
+    "makespan\ns": lambda row: Text(number(row["makespan"])),
+    "busy": lambda row: Text(share(row["utilization"])),
+    "preempted": lambda row: Text(number(row["preemptions"])),
+    "took s": lambda row: Text(number(row["wall_seconds"], 2)),
 }
+SPARE = ("took s", "finished", "preempted", "makespan\ns", "busy", "mean\nwait s", "p99\nJCT s")
+"""What a narrow screen does without, the first of them first."""
 
 
 def show(stage: Scene, rows: Sequence[Mapping[str, Any]], restart: float, files: Mapping[str, Path]) -> None:
@@ -196,7 +198,8 @@ def show(stage: Scene, rows: Sequence[Mapping[str, Any]], restart: float, files:
     used = {row["placement"]: [r["policy"] for r in rows if r["placement"] == row["placement"]] for row in rows}
     told = [place if len(used) == 1 else f"{place} by {', '.join(names)}" for place, names in used.items()]
     console.print(f"placement  {'; '.join(told)}", markup=False, soft_wrap=True)
-    console.print(table(rows, f"estimates {told_estimates(stage.trace.estimates)}, a restart costs {restart:g} s"))
+    print_table(console, COLUMNS, rows, SPARE, box=SIMPLE)
+    console.print(f"estimates {told_estimates(stage.trace.estimates)}; a restart costs {restart:g} s", markup=False)
     for line in [*unfinished(rows), *(f"log of {name}: {path}" for name, path in files.items())]:
         console.print(line, markup=False, soft_wrap=True)
 
@@ -208,17 +211,6 @@ def unfinished(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{row['policy']} left {left:,} of {row['jobs']:,} jobs unfinished; its means are of the others"
         if row["failed"]:
             yield f"{row['policy']}: {row['failed']:,} jobs failed"
-
-
-def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
-    """A row for each policy."""
-    shown = Table(caption=Text(caption), caption_justify="left", box=SIMPLE)
-    for title in COLUMNS:
-        named = title == "policy"
-        shown.add_column(title, justify="left" if named else "right", overflow="fold", no_wrap=not named, min_width=6)
-    for row in rows:
-        shown.add_row(*(Text(cell(row)) for cell in COLUMNS.values()))
-    return shown
 
 
 command = command_of(

@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import click
 
-from ..envs import placement as placements
 from ..envs.codec import Starts
 from ..envs.nodes import describe, parse
 from ..traces.estimates import with_estimates
@@ -27,6 +26,7 @@ from ..traces.trouble import BadInput
 from ..traces.windows import fingerprint, split
 from .fitting import fitting
 from .lessons import Yard
+from .names import place
 from .options import command_of, option, spoken
 from .screen import say
 
@@ -85,8 +85,7 @@ class Train:
             raise BadInput(
                 f"--envs {self.envs} is no multiple of --replicas {self.replicas}; choose numbers that divide"
             )
-        if not hasattr(placements, self.placement):
-            raise BadInput(f"--placement {self.placement}: is none; packed, first_fit, consolidated and spread are")
+        place(self.placement)
 
     def same(self) -> dict[str, Any]:
         """What two runs must share for one to go on with the other's work."""
@@ -108,8 +107,7 @@ def parts(args: Train) -> Parts:
     """Opens the trace, leaves out what cannot run, splits it by time. Raises BadInput where a part is too short."""
     trace = open_trace(args.trace, seed=args.seed)
     trace = with_estimates(trace if args.limit is None else trace.first(args.limit), args.estimates, args.seed)
-    place = getattr(placements, args.placement)
-    whole, skipped = fitting(trace, parse(args.cluster), {args.placement: place}, args.oversized)
+    whole, skipped = fitting(trace, parse(args.cluster), {args.placement: place(args.placement)}, args.oversized)
     train, validation, test = split(whole, FRACTIONS, GAP)
     for name, part in (("training", train), ("validation", validation)):
         if len(part) < args.jobs:
@@ -165,7 +163,7 @@ def run(args: Train) -> int:
         from .trainer import Trainer
     found = parts(args)
     nodes = parse(args.cluster)
-    codec = Starts(args.k, getattr(placements, args.placement))
+    codec = Starts(args.k, place(args.placement))
     yard = Yard(found.train, nodes, codec, args.objective, args.jobs, args.squeeze)
     trainer = Trainer(args, yard, Yard(found.validation, nodes, codec, args.objective, args.jobs), card(args, found))
     done = trainer.train()

@@ -55,7 +55,8 @@ class Easy:
     def _promise(self, head: Job, cluster: ClusterView) -> Promise:
         """A head that fits not even the empty cluster waits for ever: it cannot be delayed."""
         then, columns = cluster.room.scratch(), cluster.running.columns
-        ends = np.maximum(columns.since + (expected(columns) - columns.attained), cluster.now)
+        expected(columns)  # or there is no end to expect
+        ends = np.maximum(columns.end, cluster.now)
         rows = np.argsort(ends, kind="stable")
         times = [*ends[rows].tolist(), math.inf]
         for number, row in enumerate(rows):

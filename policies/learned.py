@@ -119,14 +119,21 @@ def load(folder: Path) -> Learned:
     card = _card(folder / "policy.json")
     try:
         codec, width = card["codec"], int(card["network"]["width"])
-        place, k = getattr(placements, codec["place"]), int(codec["k"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        place, k = _place(codec["place"]), int(codec["k"])
+    except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{folder / 'policy.json'}: says nothing usable of its codec or network ({error}); save it again"
         ) from None
     weights = _weights(folder / "weights.safetensors", width)
     needs = bool(card.get("needs_estimates", False))
     return Learned(weights, Starts(k, place), card, place, needs)
+
+
+def _place(name: str) -> Place:
+    place: Place = vars(placements)[name]
+    if name.startswith("_") or getattr(place, "__module__", None) != placements.__name__:
+        raise ValueError(f"no placement '{name}'")
+    return place
 
 
 def _card(path: Path) -> dict[str, Any]:

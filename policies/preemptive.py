@@ -88,7 +88,7 @@ class Preemptive:
 
 def remaining(job: Job, cluster: ClusterView) -> float:
     """Seconds that a waiting job still needs, by its estimate."""
-    return max(expected(job) - cluster.attained(job.id), 0.0)
+    return float(max(expected(job) - cluster.attained(job.id), 0.0))
 
 
 def all_remaining(columns: Columns, now: float) -> Floats:

@@ -22,6 +22,8 @@ FILES = {
     "empty.csv": "",
     "negative.csv": "submit,duration\n0,10\n5,-3\n",
     "before.csv": "submit,duration\n-4,10\n",
+    "torn/policy.json": '{"gpuyard_policy": 1, "codec',
+    "bare/notes.txt": "",
 }
 TRACE = ("--trace", "philly:good.csv")
 CLUSTER = ("--cluster", "1x2:V100")
@@ -43,6 +45,8 @@ CASES = {
     ),
     "unknown preset": (("simulate", "--trace", "synthetic:phily", *CLUSTER, *FIFO), ("phily", "'philly'")),
     "unknown policy": (("simulate", *TRACE, *CLUSTER, "--policy", "fifoo"), ("fifoo", "'fifo'")),
+    "torn policy": (("simulate", *TRACE, *CLUSTER, "--policy", "torn"), ("torn/policy.json", "torn")),
+    "no policy's folder": (("simulate", *TRACE, *CLUSTER, "--policy", "bare"), ("bare", "policy.json")),
     "policy twice": (("simulate", *TRACE, *CLUSTER, *FIFO, *FIFO), ("fifo", "twice")),
     "unknown placement": (("simulate", *TRACE, *CLUSTER, *FIFO, "--placement", "paked"), ("paked", "packed")),
     "unknown estimates": (("simulate", *TRACE, *CLUSTER, *FIFO, "--estimates", "exakt"), ("exakt", "exact")),
@@ -75,6 +79,7 @@ CASES = {
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -91,7 +96,9 @@ def test_bad_input_is_one_line(
     out, err = capsys.readouterr()
     assert (end.value.code, out) == (2, "")
     assert_one_line(err, told)
-    assert {path.name for path in folder.iterdir()} == set(FILES), "nothing is left behind"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == set(FILES), (
+        "nothing is left"
+    )
 
 
 @pytest.mark.parametrize("case", ["NaN", "unknown policy", "missing option"])

@@ -68,7 +68,7 @@ def test_json_tells_each_job_and_a_failure_is_exit_code_1(jobs: Path) -> None:
     ("words", "why"),
     [
         (("--policy", "sjf", "--gpus", "emulated:1xA100", "jobs.toml"), "needs 2 accelerators"),
-        (("--policy", "sfj", "--gpus", "emulated:2xA100", "jobs.toml"), "Did you mean 'sjf'?"),
+        (("--policy", "srft", "--gpus", "emulated:2xA100", "jobs.toml"), "Did you mean 'srtf'?"),
         (("--policy", "fifo", "--gpus", "emulated:2A100", "jobs.toml"), "2A100"),
         (("--policy", "fifo", "--gpus", "emulated:2xA100", "none.toml"), "none.toml"),
         (("--policy", "fifo", "--gpus", "emulated:2xA100"), "JOBS"),

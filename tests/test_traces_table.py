@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuyard.traces import table
+from gpuyard.traces.arrows import pa
+from gpuyard.traces.arrows import parquet as pq
 from gpuyard.traces.job import Job, Trace
 
 ENDINGS = (".parquet", ".csv", ".csv.gz")
@@ -89,9 +91,6 @@ def test_a_table_written_by_hand_needs_two_columns(tmp_path: Path) -> None:
 
 
 def test_a_parquet_table_of_another_program_is_cast(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     pq.write_table(pa.table({"submit": pa.array([1, 2], pa.int32()), "duration": [3, 4]}), tmp_path / "x.parquet")
     assert table.load(tmp_path / "x.parquet").durations == {1: 3.0, 2: 4.0}
     pq.write_table(pa.table({"submit": ["soon"], "duration": [3.0]}), tmp_path / "x.parquet")

@@ -79,6 +79,7 @@ def _csv(path: Path, data: bytes, schema: Mapping[str, Any]) -> tuple[Any, Where
     skipped = 1 if data.startswith(b"#") else 0
     kinds = {name: pa.string() if kind == TEXTS else kind for name, kind in schema.items()}
     try:
+        data.decode()
         table = pacsv.read_csv(
             io.BytesIO(data),
             pacsv.ReadOptions(use_threads=False, skip_rows=skipped),
@@ -87,6 +88,9 @@ def _csv(path: Path, data: bytes, schema: Mapping[str, Any]) -> tuple[Any, Where
                 column_types=kinds, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
             ),
         )
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadInput(f"{path}, line {line}: is not UTF-8 text ({error.reason}); is it the right file?") from None
     except pa.ArrowException as error:
         raise _explained(str(error), data, skipped, path, kinds) from None
 

@@ -38,7 +38,7 @@ def draw(trace: Trace, path: Path) -> None:
     figure = Figure(figsize=(12, 8), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     (arrivals, gaps), (runs, owners) = figure.subplots(2, 2)
-    figure.suptitle(_heading(trace), fontsize=13)
+    figure.suptitle(_heading(trace), fontsize=13, parse_math=False)
     _arrivals(arrivals, trace)
     _gaps(gaps, np.array([job.submit for job in trace.jobs]))
     _run_times(runs, trace)
@@ -148,7 +148,7 @@ def _owners(axes: Axes, trace: Trace) -> None:
     by_work = [100 * sum(work[n] for n in members) / whole for _, members in rows]
     axes.barh(places + 0.2, by_jobs, 0.38, color=PALE, label="of jobs")
     axes.barh(places - 0.2, by_work, 0.38, color=INK, label="of accelerator time")
-    axes.set_yticks(places, [name if len(name) <= 16 else f"{name[:15]}…" for name, _ in rows])
+    axes.set_yticks(places, [name if len(name) <= 16 else f"{name[:15]}…" for name, _ in rows], parse_math=False)
     axes.set(title="Tenants" if tenants else "Accelerators asked for (no tenants known)", xlabel="share (%)")
     axes.legend(frameon=False, loc="lower right")
 

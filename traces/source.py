@@ -15,7 +15,7 @@ from .job import Trace
 from .rows import lines
 from .trouble import BadInput, nearest
 
-_OPTIONS = re.compile(r"(?:,[a-z_]+=[^,]*)+$")
+_OPTION = re.compile(r",(?P<key>[a-z_]+)=(?P<value>[^,]*)$")
 
 
 def open_trace(spec: str, *, seed: int = 0) -> Trace:
@@ -73,11 +73,11 @@ def _exists(module: str) -> bool:
 
 def _parted(rest: str) -> tuple[str, dict[str, str]]:
     """The path and its options; a file whose own name ends in ",key=value" is taken at its word."""
-    found = _OPTIONS.search(rest)
-    if not found or Path(rest).exists():
-        return rest, {}
-    pairs = (option.split("=", 1) for option in found[0].removeprefix(",").split(","))
-    return rest[: found.start()], {key: value for key, value in pairs}  # noqa: C416 (dict() would lose the types)
+    options: dict[str, str] = {}
+    while not Path(rest).expanduser().exists() and (found := _OPTION.search(rest)):
+        options.setdefault(found["key"], found["value"])
+        rest = rest[: found.start()]
+    return rest, options
 
 
 def _checked(load: Callable[..., object], options: dict[str, str], source: str) -> dict[str, str]:
