@@ -73,8 +73,9 @@ class Log:
                 _write(file, self.lines())
             part.replace(path)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise BadInput(f"{path}: cannot be written ({error.strerror}); choose another --log") from None
+        finally:
+            part.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, path: Path) -> Log:

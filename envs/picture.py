@@ -110,11 +110,13 @@ def _nodes(axes: Axes, nodes: Nodes) -> None:
 
 
 def _queue(axes: Axes, log: Log, scale: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     times, waiting, busy = levels(log)
     axes.step(times * scale, waiting, where="post", color="tab:red", linewidth=1, label="jobs waiting")
     axes.step(times * scale, busy, where="post", color="tab:blue", linewidth=1, label="accelerators busy")
     axes.set_ylim(bottom=0)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(0, float(times[-1] * scale) or 1.0)
     axes.legend(fontsize=8, loc="upper right")
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .. import policies
 from ..envs import placement as placements
@@ -107,10 +107,10 @@ def _over(outer: str, inner: str) -> Policy:
 
 def _with(found: Any, name: str, **change: Any) -> Policy:
     (field,) = change
-    if not is_dataclass(found) or isinstance(found, type) or field not in {f.name for f in fields(found)}:
+    if not is_dataclass(found) or field not in {f.name for f in fields(found)}:
         raise BadInput(f"policy '{name}' has no {field} that could be changed")
-    changed: Policy = replace(found, **change)
-    return changed
+    changed: Any = replace(found, **change)  # type: ignore[type-var]
+    return cast(Policy, changed)
 
 
 def _imported(module: str, attribute: str) -> Policy:

@@ -1,4 +1,4 @@
-"""`gpuyard quickstart`: the whole way once. A policy is trained, compared on windows it never saw, and places processes."""
+"""`gpuyard quickstart`: the whole way once, from a trace to a trained policy to real processes in their places."""
 
 # ruff: noqa: RUF009 (`option` is dataclasses' `field`)
 
@@ -13,14 +13,14 @@ from ..envs.nodes import Nodes, describe
 from ..envs.picture import draw
 from ..executor.emulated import gpus
 from ..executor.nvml import NoDriver
-from ..traces.catalog import cached
+from ..traces.catalog import find
 from ..traces.job import Job
 from . import compare, run, train
 from .names import policy
 from .options import command_of, option
 from .screen import out, say
 
-RIVALS = ("easy", "fifo", "sjf", "f1", "srtf", "las")
+RIVALS = ("fifo", "sjf", "f1", "easy", "easy(sjf)", "srtf", "las")
 NEARBY = Path("../shared/traces/philly/philly.csv.gz")
 """Where a checkout's neighbour may keep the Philly trace."""
 
@@ -94,7 +94,7 @@ def trace() -> tuple[str, str]:
     """The trace's spec and what it is: Philly's own rows if they are at hand, else jobs from the generator."""
     if NEARBY.exists():
         return f"philly:{NEARBY}", f"the Philly trace in {NEARBY}"
-    if cached("philly"):
+    if find("philly").is_cached:
         return "fetched:philly", "the Philly trace of the fetch cache"
     return (
         "synthetic:philly,jobs=40000",

@@ -185,9 +185,13 @@ def facts(document: Mapping[str, Any]) -> str:
     """All that is needed to get the same numbers again."""
     provenance = dict(document["provenance"])
     text = provenance.pop("command")
-    rows = [(key, value if isinstance(value, str) else json.dumps(value)) for key, value in provenance.items()]
+    rows = [(key, _cut(value if isinstance(value, str) else json.dumps(value))) for key, value in provenance.items()]
     cells = "".join(f"<tr><td>{escape(key)}</td><td><code>{escape(value)}</code></td></tr>" for key, value in rows)
     return f'<pre>{escape(text)}</pre><table class="facts">{cells}</table>'
+
+
+def _cut(text: str, most: int = 2000) -> str:
+    return text if len(text) <= most else f"{text[:most]} … (whole in comparison.json)"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

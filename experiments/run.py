@@ -58,7 +58,9 @@ class Run:
             raise BadInput(f"--grace {self.grace}: give seconds, 0 or more")
 
 
-def live(nodes: Nodes, jobs: tuple[Job, ...], chosen: Policy, folder: Path, *, grace: float = 10.0, quiet: bool = False) -> Log:
+def live(
+    nodes: Nodes, jobs: tuple[Job, ...], chosen: Policy, folder: Path, *, grace: float = 10.0, quiet: bool = False
+) -> Log:
     """Places the jobs until all are done and writes `session.jsonl` into the folder, also when it is interrupted."""
     with LiveWorld(nodes, jobs, folder, grace=grace, tick=getattr(chosen, "tick", None)) as world, terminable():
         session = Session(world)
@@ -133,7 +135,12 @@ def run(args: Run) -> int:
     say(f"{len(jobs)} jobs by {args.policy} on {describe(nodes)}; logs in {folder}")
     log = live(nodes, jobs, chosen, folder, grace=args.grace, quiet=args.json)
     rows = outcomes(log, jobs)
-    told = {"policy": args.policy, "cluster": describe(nodes), "folder": str(folder), "log": str(folder / "session.jsonl")}
+    told = {
+        "policy": args.policy,
+        "cluster": describe(nodes),
+        "folder": str(folder),
+        "log": str(folder / "session.jsonl"),
+    }
     if args.json:
         click.echo(json.dumps({**told, **summary(log).as_dict(), "runs": rows}, indent=2))
     else:
@@ -190,7 +197,9 @@ def show(rows: list[dict[str, Any]], log: Log, folder: Path) -> None:
         table.add_row(*(Text(cell(row)) for cell in columns.values()))
     out().print(table)
     told = summary(log)
-    out().print(f"makespan {number(told.makespan, 2)} s, mean JCT {number(told.mean_jct, 2)} s, log {folder / 'session.jsonl'}")
+    out().print(
+        f"makespan {number(told.makespan, 2)} s, mean JCT {number(told.mean_jct, 2)} s, log {folder / 'session.jsonl'}"
+    )
 
 
 command = command_of(

@@ -90,7 +90,7 @@ def print_table(
 def _table(columns: Mapping[str, Callable[[R], Text]], rows: Sequence[R], style: Mapping[str, Any]) -> Table:
     first, *others = columns
     table = Table(**style)
-    table.add_column(Text(first), overflow="fold", min_width=9, max_width=40)
+    table.add_column(Text(first), overflow="fold", min_width=9, max_width=24)
     for title in others:
         table.add_column(Text(title), justify="right", no_wrap=True)
     for row in rows:

@@ -66,7 +66,7 @@ class Train:
     rollout: int = option(128, help="Steps of each environment between two updates.")
     batch: int = option(1024, help="Decisions in a minibatch.")
     epochs: int = option(3, help="Times each rollout is learned from.")
-    rate: float = option(3e-4, help="Adam's step size at first; it falls linearly to a tenth.")
+    rate: float = option(1e-4, help="Adam's step size at first; it falls linearly to a tenth.")
     entropy: float = option(0.002, help="Weight of the policy's entropy.")
     validation: int = option(24, help="Windows on which checkpoints are compared.")
     validate_every: int = option(50_000, help="Decisions between two validations.")

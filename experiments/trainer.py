@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -54,6 +54,7 @@ class Trainer:
         self._windows = lru_cache(4 * args.envs)(self._window)
         self.best: Weights = {}
         self.model = self._model()
+        self.policy = cast(MenuPolicy, self.model.policy)
 
     def train(self) -> bool:
         """Trains to the end; False if it was interrupted, with everything kept to go on."""
@@ -95,7 +96,7 @@ class Trainer:
         )
 
     def _next_window(self, env: int) -> tuple[Trace, float]:
-        """The same windows, in the same order, for all replicas of a group; rewards are told in what the teacher pays."""
+        """The same windows, in the same order, for all replicas of a group; rewards are in what the teacher pays."""
         number, self.played[env] = self.base + self.played[env], self.played[env] + 1
         return self._windows(number, env // self.args.replicas)
 
@@ -106,7 +107,7 @@ class Trainer:
     def _learn_from_teachers(self) -> None:
         """Begins as the teacher that is best on validation windows, then imitates each training window's best one."""
         self._measure_teachers()
-        self.model.policy.network.follow(TEACHERS[self.state["teacher"]])
+        self.policy.network.follow(TEACHERS[self.state["teacher"]])
         self._validate("as the teacher")
         lessons, taught = [], Counter[str]()
         with progress("teachers play", self.args.lessons) as tell:
@@ -119,11 +120,9 @@ class Trainer:
                 tell(number + 1)
         with progress("imitation", 100) as tell:
             rng = np.random.default_rng((self.args.seed, LESSON))
-            told_of = imitate(self.model.policy, join(lessons), rng, progress=lambda part: tell(round(100 * part)))
+            told_of = imitate(self.policy, join(lessons), rng, progress=lambda part: tell(round(100 * part)))
         say(f"imitation   of {', '.join(f'{name} ({n})' for name, n in taught.most_common())}")
-        say(
-            f"            agrees with {told_of['agreement']:.0%} of their choices, entropy {told_of['entropy']:.2f} nats"
-        )
+        say(f"            {told_of['agreement']:.0%} of choices agree, entropy {told_of['entropy']:.2f} nats")
         self._validate("imitation")
 
     def _measure_teachers(self) -> None:
@@ -145,7 +144,7 @@ class Trainer:
         if left <= 0:
             return
         if not self.state["steps"]:
-            self.model.policy.network.load_state_dict({k: torch.from_numpy(w) for k, w in self.best.items()})
+            self.policy.network.load_state_dict({k: torch.from_numpy(w) for k, w in self.best.items()})
         self.model.set_logger(configure(str(self.args.out / "tensorboard"), ["tensorboard"]))
         self.model.num_timesteps = self.state["steps"]
         with progress("practice", self.args.steps) as tell, warnings.catch_warnings():
@@ -156,7 +155,7 @@ class Trainer:
 
     def _validate(self, when: str) -> None:
         """Scores the greedy policy on the validation windows; keeps it if none was better."""
-        weights = self.model.policy.weights()
+        weights = self.policy.weights()
         now = score(self.env, self.windows, self.state["par"], greedy(weights))
         steps = self.model.num_timesteps
         self.state["scores"].append([steps, now])
@@ -179,8 +178,8 @@ class Trainer:
         if self.state["best"] is None:
             return  # nothing was learned yet
         self.state |= {"steps": self.model.num_timesteps, "practice": self.base + max(self.played)}
-        tensors = {f"network.{k}": v for k, v in self.model.policy.network.state_dict().items()}
-        for number, moments in self.model.policy.optimizer.state_dict()["state"].items():
+        tensors = {f"network.{k}": v for k, v in self.policy.network.state_dict().items()}
+        for number, moments in self.policy.optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{number}.{k}": torch.as_tensor(v).clone() for k, v in moments.items()}
         folder = _folder(self.args.out)
         _write(folder / "state.safetensors", dump_tensors({k: v.contiguous() for k, v in tensors.items()}))
@@ -203,7 +202,7 @@ class Trainer:
                     f"{self.args.out} holds a training with --{other.replace('_', '-')} {was}; "
                     "choose another --out, the same settings, or --from-scratch"
                 )
-            self.model.policy.network.load_state_dict(_named(tensors, "network."))
+            self.policy.network.load_state_dict(_named(tensors, "network."))
             self._resume_optimizer(tensors)
         except BadInput:
             raise
@@ -215,7 +214,7 @@ class Trainer:
         return True
 
     def _resume_optimizer(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        optimizer = self.model.policy.optimizer
+        optimizer = self.policy.optimizer
         whole = optimizer.state_dict()
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in _named(tensors, "adam.").items():
@@ -240,7 +239,7 @@ def _write(path: Path, data: bytes) -> None:
     part.replace(path)
 
 
-class _Watch(BaseCallback):  # type: ignore[misc]
+class _Watch(BaseCallback):
     """Validates now and then, and keeps the training's state when it does."""
 
     def __init__(self, trainer: Trainer, tell: Callable[[int], None]) -> None:

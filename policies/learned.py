@@ -33,11 +33,10 @@ def shapes(width: int) -> dict[str, tuple[int, ...]]:
     features, w = len(ROW), width
     ins = dict(zip(LAYERS, (features, w, 2 * w + features, 2 * w, w, w, w, w), strict=True))
     outs = dict(zip(LAYERS, (w, w, w, w, 1, 1, w, 1), strict=True))
-    return (
-        {f"{n}.weight": (outs[n], ins[n]) for n in LAYERS}
-        | {f"{n}.bias": (outs[n],) for n in LAYERS}
-        | {"rule.weight": (1, features)}
-    )
+    found: dict[str, tuple[int, ...]] = {"rule.weight": (1, features)}
+    for name in LAYERS:
+        found |= {f"{name}.weight": (outs[name], ins[name]), f"{name}.bias": (outs[name],)}
+    return found
 
 
 def logits(weights: Weights, observation: Observation) -> npt.NDArray[np.float32]:

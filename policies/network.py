@@ -83,25 +83,27 @@ class _Heads(nn.Module):
         return self.forward(flat)[1]
 
 
-class MenuPolicy(MaskableActorCriticPolicy):  # type: ignore[misc]
+class MenuPolicy(MaskableActorCriticPolicy):
     """MaskablePPO's policy with the network in place of its linear heads."""
 
     def __init__(self, *args: Any, width: int = 32, **kwargs: Any) -> None:
         self.width = width
-        super().__init__(*args, net_arch=[], **kwargs)
+        super().__init__(*args, **{"net_arch": [], **kwargs})
 
     def _build(self, lr_schedule: Callable[[float], float]) -> None:
+        shape = self.observation_space.shape
+        assert shape is not None
         self.network = Network(self.width)
-        self.mlp_extractor = _Heads(self.network, self.observation_space.shape)
-        self.action_net = self.value_net = nn.Identity()
-        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+        self.mlp_extractor = _Heads(self.network, shape)  # type: ignore[assignment]
+        self.action_net = self.value_net = nn.Identity()  # type: ignore[assignment]
+        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
 
     def weights(self) -> Weights:
         """The network's arrays by name."""
         return {name: w.detach().cpu().numpy().copy() for name, w in self.network.state_dict().items()}
 
 
-class BatchVecEnv(VecEnv):  # type: ignore[misc]
+class BatchVecEnv(VecEnv):
     """A `Batch` as stable-baselines3 wants it. Masks lie beside the observations: asking for them costs nothing."""
 
     def __init__(self, batch: Batch) -> None:

@@ -28,8 +28,6 @@ class Preemptive:
         waiting: the rank of a waiting job, smallest first.
         running: the rank of running jobs, on the same scale.
         place: where a job may stand.
-        grace: seconds from its start in which a run is let alone. Where running lets a job fall behind, this must be
-            longer than a restart, or it could be stopped again and again before it has done anything.
         tick: seconds between the ticks that a world should give it, because ranks change while nothing happens.
         needs_estimates: the ranks read `Job.estimate`.
     """
@@ -37,7 +35,6 @@ class Preemptive:
     waiting: Score
     running: Moving
     place: Place = packed
-    grace: float = 0.0
     tick: float | None = None
     needs_estimates: bool = False
 
@@ -68,9 +65,9 @@ class Preemptive:
 
     def _behind(self, job: Job, cluster: ClusterView) -> list[Running]:
         """Who may be asked to stop, the last in line first; nobody if they have too few accelerators in all."""
-        columns, now = cluster.running.columns, cluster.now
-        ranks = self.running.of(columns, now)
-        rows = np.flatnonzero((ranks > self.waiting(job, cluster)) & (columns.since + self.grace <= now))
+        columns = cluster.running.columns
+        ranks = self.running.of(columns, cluster.now)
+        rows = np.flatnonzero(ranks > self.waiting(job, cluster))
         if cluster.room.free_for(job) + columns.gang[rows].sum() < job.gang:
             return []
         rows = rows[np.lexsort((-columns.order[rows], -ranks[rows]))]
@@ -107,9 +104,13 @@ class Levels:
 
     Attributes:
         quantum: accelerator-seconds.
+        grace: seconds at the beginning of a run that count only once it has stopped. With less than a restart takes, a
+            job that passes a level while it restarts would be stopped for another, and be before it in line again with
+            nothing done.
     """
 
     quantum: float
+    grace: float
 
     def of(self, service: Any) -> Any:
         """The level of a number or an array: the binary exponent of service / quantum, exactly."""
@@ -121,7 +122,7 @@ class Levels:
 
     def running(self, columns: Columns, now: float) -> Floats:
         """The levels of running jobs, shape (n,)."""
-        served = columns.attained + (now - columns.since)
+        served = columns.attained + np.maximum(now - columns.since - self.grace, 0.0)
         levels: Floats = self.of(np.maximum(columns.gang, 1.0) * served).astype(np.float64)
         return levels
 
@@ -134,10 +135,11 @@ def least_attained(quantum: float = 3250.0, grace: float = 360.0) -> Preemptive:
 
     Args:
         quantum: accelerator-seconds of the lowest level; 3250 is the first threshold of Tiresias' published simulator.
-        grace: seconds in which a run is let alone, and between ticks; 360 is Gavel's round (Narayanan et al., OSDI 20).
+        grace: seconds of a run that do not count while it lasts, at least those of a restart; also between ticks.
+            360 is Gavel's round (Narayanan et al., OSDI 2020).
     """
-    levels = Levels(quantum)
-    return Preemptive(levels.waiting, Moving(levels.running), grace=grace, tick=grace)
+    levels = Levels(quantum, grace)
+    return Preemptive(levels.waiting, Moving(levels.running), tick=grace)
 
 
 las = least_attained()

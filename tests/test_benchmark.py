@@ -25,7 +25,12 @@ def test_bare_simpy_plays_every_job_to_its_end(monkeypatch: pytest.MonkeyPatch) 
 
     ends: list[float] = []
     run_all = simpy.Environment.run
-    monkeypatch.setattr(simpy.Environment, "run", lambda self: (run_all(self), ends.append(self.now)))
+
+    def watched(self: simpy.Environment) -> None:
+        run_all(self)
+        ends.append(self.now)
+
+    monkeypatch.setattr(simpy.Environment, "run", watched)
     bare_simpy(Trace((Job(1, 0.0), Job(2, 5.0)), {1: 3.0, 2: 4.0}))
     assert ends == [9.0]
 

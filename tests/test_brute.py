@@ -75,7 +75,13 @@ def test_ten_thousand_jobs_of_the_lublin_model(lublin: Trace, name: str) -> None
     key = {"fifo": brute.by_submission, "sjf": brute.by_estimate}[name]
     assert len(lublin) == 10_000
     assert played(lublin, "1x256:CPU", policy(name)) == brute.strict(lublin.jobs, lublin.durations, 256, key)
-    assert played(lublin, "1x256:CPU", policy(f"easy({name})")) == brute.easy(lublin.jobs, lublin.durations, 256, key)
+
+
+@pytest.mark.parametrize("estimates", ["exact", "noisy:0.8"])
+def test_they_agree_on_backfilling_too(lublin: Trace, estimates: str) -> None:
+    told = with_estimates(lublin, estimates, seed=1)
+    for name, key in (("fifo", brute.by_submission), ("sjf", brute.by_estimate)):
+        assert played(told, "1x256:CPU", policy(f"easy({name})")) == brute.easy(told.jobs, told.durations, 256, key)
 
 
 @pytest.mark.parametrize("name", ["fifo", "sjf"])

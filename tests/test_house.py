@@ -65,7 +65,7 @@ def test_no_room_but_the_network_needs_torch() -> None:
         for path in FILES
         if path.name not in ("network.py", "trainer.py", "__init__.py")
     ]
-    code = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nassert 'torch' not in sys.modules"
+    code = f"import sys, importlib\nfor n in {names!r}: importlib.import_module(n)\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
 
 

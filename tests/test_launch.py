@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from gpuyard.envs.nodes import Accelerator
 from gpuyard.executor import exits
 from gpuyard.executor.exits import Exits

@@ -117,7 +117,7 @@ def test_a_saved_policy_decides_as_before_and_is_named_by_its_folder(tmp_path: P
     assert sorted(p.name for p in (tmp_path / "p").iterdir()) == ["policy.json", "weights.safetensors"]
     before = Learned(weights, Starts(16), CARD)
     after = policy(str(tmp_path / "p"))
-    logs = [Session(SimWorld(trace(), parse("2x4:A100"))).play(one) for one in (before, after)]  # type: ignore[arg-type]
+    logs = [Session(SimWorld(trace(), parse("2x4:A100"))).play(one) for one in (before, after)]
     assert logs[0].sha256() == logs[1].sha256()
     assert summary(logs[0]).finished == 40
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from test_launch import gone, until
+
 from gpuyard.envs.session import Session
 from gpuyard.envs.vocabulary import InvalidDecision, Preempt, Start, Stopped, Submitted, Tick
 from gpuyard.executor.debug import DebugWorld
@@ -19,7 +21,6 @@ from gpuyard.executor.jobs import read
 from gpuyard.executor.live import LiveWorld
 from gpuyard.traces.job import Job
 from gpuyard.traces.trouble import BadInput
-from test_launch import gone, until
 from worlds import FIFO, FREE, NODES, Ask, WorldContract, job_of, placement
 
 DEAF = ("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+
 from gpuyard.executor.emulated import emulated, gpus
 from gpuyard.executor.names import kind_of, profile_in, profile_of
 from gpuyard.executor.reading import Partition, Process, Reading

@@ -6,11 +6,15 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
+from rich.text import Text
 
 from gpuyard import __main__
 from gpuyard.envs.cluster import ClusterView
@@ -22,6 +26,7 @@ from gpuyard.experiments import scene as module
 from gpuyard.experiments.fitting import fitting, wants
 from gpuyard.experiments.options import command_of, option, spoken
 from gpuyard.experiments.scene import told_estimates
+from gpuyard.experiments.screen import print_table
 from gpuyard.experiments.simulate import Simulate, log_files, simulate
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.trouble import BadInput
@@ -255,6 +260,21 @@ def test_a_dataclass_is_a_commands_options() -> None:
     told = CliRunner().invoke(command, ["--help"]).output
     assert "Say something." in told
     assert "Examples:\n    say --first a\n    say --first b" in told
+
+
+def test_a_narrow_screen_loses_whole_columns_and_says_which() -> None:
+    columns = {title: partial(_digits, width) for title, width in (("policy", 9), ("spare", 15), ("needed", 15))}
+    for width, shown, lost in ((80, "spare", False), (40, "needed", True)):
+        console = Console(width=width, file=StringIO())
+        print_table(console, columns, [7], ("spare",))
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert shown in text
+        assert text.count("7" * 15) == (1 if lost else 2)
+        assert ("left out for want of width: spare" in text) is lost
+
+
+def _digits(width: int, row: int) -> Text:
+    return Text(str(row) * width)
 
 
 def test_a_report_is_said_in_the_order_of_the_table(gpuyard: Command, three: str) -> None:

@@ -59,7 +59,7 @@ def job(number: int, submit: float) -> st.SearchStrategy[Job]:
     return st.sampled_from([0, 1, 1, 2, 128]).flatmap(made)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trace=traces())
 def test_nothing_is_lost_on_the_way_through_a_file(tmp_path: Path, trace: Trace) -> None:
     for ending in ENDINGS:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gpuyard.envs.codec import Starts
 from gpuyard.envs.metrics import summary
 from gpuyard.envs.nodes import parse
 from gpuyard.envs.session import Session
@@ -20,7 +21,7 @@ from gpuyard.traces.trouble import BadInput
 pytest.importorskip("torch")
 
 from gpuyard.experiments import train, trainer
-from gpuyard.experiments.lessons import play
+from gpuyard.experiments.lessons import Yard, play
 from gpuyard.policies.teachers import TEACHERS
 
 
@@ -99,7 +100,7 @@ def test_another_training_in_the_same_folder_is_refused(spec: str, tmp_path: Pat
 def test_windows_of_replicas_are_the_same_and_of_groups_are_not(spec: str, tmp_path: Path) -> None:
     args = small(spec, tmp_path / "p")
     found = train.parts(args)
-    yard = train.Yard(found.train, parse("2x4:V100"), train.Starts(8), "jct", 30, 0.5)
+    yard = Yard(found.train, parse("2x4:V100"), Starts(8), "jct", 30, 0.5)
     assert yard.window(0, 2, 5, 0) == yard.window(0, 2, 5, 0)
     assert yard.window(0, 2, 5, 0) != yard.window(0, 2, 5, 1)
     told = play(yard.env(), yard.window(1), TEACHERS["oldest"])

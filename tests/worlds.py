@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from gpuyard.envs.cluster import ClusterView
 from gpuyard.envs.log import Entry
 from gpuyard.envs.nodes import Accelerator, Node

@@ -107,7 +107,7 @@ def _generate(numbers: Mapping[str, Any], count: int, seed: int, overrides: Mapp
     hours = math.ceil(1.2 * count / sum(kind["per_hour"] * kind["mean"] for kind in kinds)) + 168
     while True:
         rng = np.random.default_rng(seed)
-        noise = np.where(_quiet(holes, hours, rng), -np.inf, _noise(numbers["noise_rho"], hours, rng))
+        noise = np.where(quiet_hours(holes, hours, rng), -np.inf, _noise(numbers["noise_rho"], hours, rng))
         longest = overrides.get("longest", math.inf)
         parts = [_burst_jobs(kind, _arrivals(kind, noise, rng), tenants, longest, rng) for kind in kinds]
         made = _in_order(parts, numbers["resolution"])
@@ -146,7 +146,7 @@ def _arrivals(kind: Mapping[str, Any], noise: Floats, rng: np.random.Generator) 
     return np.sort((np.repeat(clock, counts) + rng.random(int(counts.sum()))) * HOUR)
 
 
-def _quiet(holes: Mapping[str, float], hours: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def quiet_hours(holes: Mapping[str, float], hours: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Which hours have no arrivals at all: such times begin at random and last exponentially."""
     quiet = np.zeros(hours, bool)
     if holes["every_hours"]:
