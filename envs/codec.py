@@ -24,6 +24,7 @@ from .vocabulary import Decision, Placement, Start
 
 Observation = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
 
 
 @dataclass
@@ -98,20 +99,20 @@ ORDERS: tuple[Score, ...] = (by_arrival, by_estimate, by_area, by_gang, by_size)
 """A window of one order hides the right job: candidates are drawn from all of them in turn."""
 
 ROW = (
-    "candidate", "known", "estimate", "area", "attained", "gang", "width", "fits", "wait", "time_to_fit",
-    "pressure", "harmless", "demand", "oldest", "shortest", "smallest",
+    "candidate", "known", "estimate", "area", "attained", "gang", "width", "fits", "wait", "time_to_fit", "pressure",
+    "demand", "oldest", "shortest", "smallest", "spares_oldest", "spares_shortest", "spares_smallest",
 )  # fmt: skip
 """A candidate's features.
 
 candidate: 1; known: it has an estimate; estimate, area (accelerator-seconds), attained, wait, time_to_fit: log1p
 seconds over 16; gang: log2 over 16; width: gang over the cluster; fits: it can start now; pressure: wait less estimate,
-in logarithms; harmless: by estimates it does not delay the oldest candidate (EASY's rule, on counts); demand: gang over
-free, at most 4; oldest, shortest, smallest (area): its place among the candidates, 0 (first) to 1.
+in logarithms; demand: gang over free, at most 4; oldest, shortest, smallest (area): its place among the candidates, 0
+(first) to 1; spares_*: started now, it would by estimates not delay the first of that order (EASY's rule, on counts).
 """
 
 WHOLE = (
     "candidate", "free", "pending", "running", "backlog", "fitting", "hidden", "next_end",
-    "head_time_to_fit", "head_width", "head_wait", "widest_free", "none_running", "", "", "",
+    "head_time_to_fit", "head_width", "head_wait", "widest_free", "none_running", "", "", "", "", "",
 )  # fmt: skip
 """The cluster's features, in the last row.
 
@@ -126,7 +127,7 @@ NEVER = float(np.exp(16.0))
 _STATIC = slice(Columns.KNOWN, Columns.LOG_GANG + 1)
 _SCALES = np.array([[1.0], [SCALE], [SCALE], [SCALE], [SCALE]])
 _RANKED = [Columns.ORDER, Columns.LOG_ESTIMATE, Columns.LOG_AREA]
-_THREE = np.array([[13], [14], [15]])
+_PLACES = np.array([[12], [13], [14]])
 
 
 @dataclass(slots=True)
@@ -207,7 +208,8 @@ def describe(cluster: ClusterView, those: Floats, fits: list[bool], out: Observa
     free = float(room.spare)
     gang = those[Columns.GANG]
     ends, freed = expected_ends(cluster)
-    head = int(those[Columns.ORDER].argmin())
+    orders = those[_RANKED].argsort(kind="stable")
+    heads = orders[:, 0]
     view = np.empty((len(ROW), count))
     view[0] = 1.0
     np.multiply(those[_STATIC], _SCALES, out=view[1:6])
@@ -219,11 +221,11 @@ def describe(cluster: ClusterView, those: Floats, fits: list[bool], out: Observa
     np.log1p(logs, out=logs)
     logs *= SCALE
     np.subtract(view[8], view[2], out=view[10])
-    view[11] = harmless(those, head, float(to_fit[head]), free, ends, freed, now)
-    np.minimum(gang / max(free, 1.0), 4.0, out=view[12])
-    view[_THREE, those[_RANKED].argsort(kind="stable")] = places(count)
+    np.minimum(gang / max(free, 1.0), 4.0, out=view[11])
+    view[_PLACES, orders] = places(count)
+    view[15:] = spares(those, heads, to_fit[heads], free, ends, freed, now)
     out[:count] = view.T
-    out[-1, 1:13] = whole(cluster, view, head, ends)
+    out[-1, 1:13] = whole(cluster, view, int(heads[0]), ends)
 
 
 @cache
@@ -274,14 +276,15 @@ def time_to_fit(gang: Floats, free: float, ends: Floats, freed: Floats, now: flo
     return to_fit
 
 
-def harmless(
-    those: Floats, head: int, to_fit: float, free: float, ends: Floats, freed: Floats, now: float
-) -> Mask | bool:
-    """Which candidates, started now, would by estimates not delay the oldest (EASY's rule on counts), shape (rows,)."""
-    if to_fit <= 0.0:
-        return True
-    by_then = int(ends.searchsorted(now + to_fit, side="right"))
+def spares(those: Floats, heads: Rows, to_fit: Floats, free: float, ends: Floats, freed: Floats, now: float) -> Mask:
+    """Which candidates, started now, would by estimates not delay each of the heads: EASY's rule, on counts.
+
+    `heads` are the first candidates of some orders and `to_fit` the seconds until they fit, both of shape (orders,);
+    the answer has shape (orders, candidates). Where the head fits now, all spare it.
+    """
     gang = those[Columns.GANG]
-    extra = (float(freed[by_then - 1]) if by_then else free) - float(gang[head])
-    answer: Mask = (those[Columns.ESTIMATE] <= to_fit) | (gang <= extra)
+    by_then = ends.searchsorted(now + to_fit, side="right")
+    extra = np.concatenate(([free], freed))[by_then] - gang[heads]
+    ends_first = those[Columns.ESTIMATE] <= to_fit[:, None]
+    answer: Mask = ends_first | (gang <= extra[:, None]) | (to_fit <= 0.0)[:, None]
     return answer

@@ -48,12 +48,12 @@ class Easy:
         else:
             return
         if len(fitting(cluster)):
-            promise = self._promise(head, cluster)
+            promise = self.promise(head, cluster)
             while start := self._overtaking(promise, cluster):
                 yield start
 
-    def _promise(self, head: Job, cluster: ClusterView) -> Promise:
-        """A head that fits not even the empty cluster waits for ever: it cannot be delayed."""
+    def promise(self, head: Job, cluster: ClusterView) -> Promise:
+        """What the first in line may count on. One that fits not even an empty cluster cannot be delayed."""
         then, columns = cluster.room.scratch(), cluster.running.columns
         expected(columns)  # or there is no end to expect
         ends = np.maximum(columns.end, cluster.now)

@@ -1,13 +1,14 @@
 """Rules that choose a row of a menu: what a learned policy imitates first, and is measured against while it trains.
 
-They start whatever fits (non-blocking) by one order, or only what does not delay the oldest waiting job (as EASY
-backfilling does), and wait otherwise.
+They start whatever fits by one order, or only what does not delay the first job of an order (as EASY backfilling does),
+and wait otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,6 @@ from ..envs.codec import ROW, Mask, Observation
 Rule = Callable[[Observation, Mask], int]
 
 _AT = {name: column for column, name in enumerate(ROW)}
-FITS, HARMLESS, OLDEST = _AT["fits"], _AT["harmless"], _AT["oldest"]
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,23 @@ class Teacher:
 
     Attributes:
         weights: feature -> weight; features are logarithms, so area = estimate + gang.
-        careful: start only the oldest job, and what does not delay it.
+        spares: start only what does not delay the first of that order ("oldest", "shortest", "smallest"), if given.
     """
 
     weights: Mapping[str, float]
-    careful: bool = False
+    spares: str | None = None
 
     def __call__(self, observation: Observation, mask: Mask) -> int:
         """The row it chooses: a legal start, else the last row, which waits."""
         rows = observation[:-1]
         able = mask[:-1]
-        if self.careful:
-            able = able & ((rows[:, HARMLESS] > 0) | (rows[:, OLDEST] == 0))
+        if self.spares is not None:
+            able = able & (rows[:, self.spared] > 0)
         if not able.any():
             return len(rows) if mask[-1] else int(mask.argmax())
         return int(np.where(able, rows @ self.vector, np.inf).argmin())
 
-    @property
+    @cached_property
     def vector(self) -> npt.NDArray[np.float32]:
         """The weights as an array of shape (features,)."""
         vector = np.zeros(len(ROW), np.float32)
@@ -50,15 +50,25 @@ class Teacher:
             vector[_AT[name]] = weight
         return vector
 
+    @property
+    def spared(self) -> int:
+        """The column that tells whom a candidate spares."""
+        return _AT[f"spares_{self.spares}"]
+
+
+OLDEST, SHORTEST, SMALLEST = {"oldest": 1.0}, {"estimate": 1.0}, {"area": 1.0}
 
 TEACHERS: Mapping[str, Teacher] = {
-    "oldest": Teacher({"oldest": 1}),
-    "shortest": Teacher({"estimate": 1}),
-    "smallest": Teacher({"area": 1}),
-    "short-squared": Teacher({"estimate": 2, "gang": 1}),
-    "narrowest": Teacher({"gang": 16, "estimate": 1}),
-    "careful-oldest": Teacher({"oldest": 1}, careful=True),
-    "careful-shortest": Teacher({"estimate": 1}, careful=True),
-    "careful-smallest": Teacher({"area": 1}, careful=True),
+    "oldest": Teacher(OLDEST),
+    "shortest": Teacher(SHORTEST),
+    "smallest": Teacher(SMALLEST),
+    "short-squared": Teacher({"estimate": 2.0, "gang": 1.0}),
+    "narrowest": Teacher({"gang": 16.0, "estimate": 1.0}),
+    "easy-oldest": Teacher(OLDEST, "oldest"),
+    "easy-shortest": Teacher(SHORTEST, "shortest"),
+    "easy-smallest": Teacher(SMALLEST, "smallest"),
+    "shortest-sparing-oldest": Teacher(SHORTEST, "oldest"),
+    "smallest-sparing-oldest": Teacher(SMALLEST, "oldest"),
 }
-"""The rules that training tries. `short-squared` is estimate^2 x gang, the best simple rule of our own trials."""
+"""The rules that training tries. The first start whatever fits; `easy-` ones backfill over their own order, as EASY does;
+`-sparing-oldest` ones backfill by another order. `short-squared` is estimate^2 x gang."""

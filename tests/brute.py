@@ -13,6 +13,8 @@ from typing import Any
 
 Times = dict[int, tuple[float, float]]
 """Job -> when it started and ended."""
+Line = list[tuple[float, int, Any]]
+"""Who waits, sorted: key, place in the order of submission, job."""
 
 
 def by_submission(job: Any) -> float:
@@ -60,7 +62,8 @@ class Machine:
 
 def strict(jobs: Sequence[Any], durations: Mapping[int, float], processors: int, key: Callable[[Any], float]) -> Times:
     """The first in line starts when it fits; until then nobody does."""
-    machine, line, number = Machine(jobs, durations, processors), [], 0
+    line: Line = []
+    machine, number = Machine(jobs, durations, processors), 0
     while (came := machine.next()) is not None:
         for job in came:
             insort(line, (key(job), number, job))
@@ -72,7 +75,8 @@ def strict(jobs: Sequence[Any], durations: Mapping[int, float], processors: int,
 
 def easy(jobs: Sequence[Any], durations: Mapping[int, float], processors: int, key: Callable[[Any], float]) -> Times:
     """Mu'alem and Feitelson's EASY, by shadow time and extra nodes."""
-    machine, line, number = Machine(jobs, durations, processors), [], 0
+    line: Line = []
+    machine, number = Machine(jobs, durations, processors), 0
     while (came := machine.next()) is not None:
         for job in came:
             insort(line, (key(job), number, job))
@@ -84,7 +88,7 @@ def easy(jobs: Sequence[Any], durations: Mapping[int, float], processors: int, k
     return machine.times
 
 
-def backfilled(machine: Machine, line: list[Any]) -> list[Any]:
+def backfilled(machine: Machine, line: Line) -> Line:
     """Starts who may overtake the first in line; returns the line without them."""
     now = machine.now
     shadow, extra = reservation(machine, line[0][2].gang)

@@ -140,10 +140,10 @@ def test_the_order_of_entry_only_orders_the_rows() -> None:
             cluster.observe(Submitted(9.0, job))
         codec = Starts(8)
         keys, menu = codec.candidates(cluster), codec.menu(cluster)
-        rows = {key: menu.observation[row, :12] for row, key in enumerate(keys)}
+        rows = {key: menu.observation[row, :12] for row, key in enumerate(keys)}  # what follows depends on ties
         menus.append((rows, menu.observation[-1, 1:8]))
     for key, row in menus[0][0].items():
-        np.testing.assert_array_equal(np.delete(row, 11), np.delete(menus[1][0][key], 11))
+        np.testing.assert_array_equal(row, menus[1][0][key])
     np.testing.assert_array_equal(menus[0][1], menus[1][1])
 
 

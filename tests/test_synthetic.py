@@ -169,8 +169,8 @@ def row(summary: Summary, gangs: str):  # type: ignore[no-untyped-def]
 def test_holes_take_the_part_of_hours_that_the_trace_has_empty() -> None:
     quiet = quiet_hours(preset_named("philly")["holes"], 200_000, np.random.default_rng(0))
     assert quiet.mean() == pytest.approx(114 / 1953, rel=0.2)
-    long = [max_gap(generate("philly", jobs=40_000, seed=seed, holes=holes)) for holes in (0, 1) for seed in (2, 3)]
-    assert max(long[:2]) < 6 * 3600 < 12 * 3600 < max(long[2:])
+    assert max_gap(generate("philly", jobs=40_000, seed=0)) > 86400
+    assert max_gap(generate("philly", jobs=40_000, seed=0, holes=0)) < 3 * 3600
 
 
 def max_gap(trace: Trace) -> float:
@@ -207,12 +207,12 @@ def test_bursts_are_like_jobs_that_come_together() -> None:
 
 def test_what_is_generated_is_calibrated_back(tmp_path: Path) -> None:
     stored = preset_named("philly")
-    read = calibrate(generate("philly", jobs=40_000, seed=2, holes=0))
+    read = calibrate(generate("philly", jobs=60_000, seed=2, holes=0))
     assert [kind["kind"] for kind in read["bursts"]] == list(KINDS)
     for mine, theirs in zip(read["bursts"], stored["bursts"], strict=True):
         assert mine["per_hour"] == pytest.approx(theirs["per_hour"], rel=0.25)
         assert mine["mean"] == pytest.approx(theirs["mean"], rel=0.25)
-        assert mine["likeness"] == pytest.approx(theirs["likeness"], abs=0.12)
+        assert mine["likeness"] == pytest.approx(theirs["likeness"], abs=0.15)
     path = tmp_path / "again.json"
     path.write_text(json.dumps(read))
     again = generate(str(path), jobs=3000, seed=1)
