@@ -286,5 +286,5 @@ def spares(those: Floats, heads: Rows, to_fit: Floats, free: float, ends: Floats
     by_then = ends.searchsorted(now + to_fit, side="right")
     extra = np.concatenate(([free], freed))[by_then] - gang[heads]
     ends_first = those[Columns.ESTIMATE] <= to_fit[:, None]
-    answer: Mask = ends_first | (gang <= extra[:, None]) | (to_fit <= 0.0)[:, None]
+    answer: Mask = ends_first | (gang <= extra[:, None]) | (gang[heads] <= free)[:, None]
     return answer

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..envs.codec import ROW
 from ..envs.vector import Batch
 from .learned import Weights
-from .teachers import Teacher
+from .teachers import AT, Teacher
 
 
 class Network(nn.Module):
@@ -58,11 +58,14 @@ class Network(nn.Module):
         """Makes the untrained network choose as a teacher does; a factor e in run time is worth one nat."""
         rule = -16.0 * teacher.vector
         span = float(np.abs(rule).sum())
+        waiting = -1.5 * span
         if teacher.spares is not None:
-            rule[teacher.spared] = span
+            rule[AT[f"spares_{teacher.spares}"]], waiting = span, 0.0
+        if teacher.strict is not None:
+            rule[AT[teacher.strict]] -= 64.0 * span  # the second of 32 candidates has a place of 1/31
         with torch.no_grad():
             self.rule.weight.copy_(torch.from_numpy(rule)[None])
-            self.wait.bias.fill_(0.0 if teacher.spares is not None else -1.5 * span)
+            self.wait.bias.fill_(waiting)
 
 
 class _Heads(nn.Module):

@@ -17,7 +17,8 @@ from ..envs.codec import ROW, Mask, Observation
 
 Rule = Callable[[Observation, Mask], int]
 
-_AT = {name: column for column, name in enumerate(ROW)}
+AT = {name: column for column, name in enumerate(ROW)}
+"""Feature -> its column."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,21 @@ class Teacher:
     Attributes:
         weights: feature -> weight; features are logarithms, so area = estimate + gang.
         spares: start only what does not delay the first of that order ("oldest", "shortest", "smallest"), if given.
+        strict: start only the first of that order, if given.
     """
 
     weights: Mapping[str, float]
     spares: str | None = None
+    strict: str | None = None
 
     def __call__(self, observation: Observation, mask: Mask) -> int:
         """The row it chooses: a legal start, else the last row, which waits."""
         rows = observation[:-1]
         able = mask[:-1]
         if self.spares is not None:
-            able = able & (rows[:, self.spared] > 0)
+            able = able & (rows[:, AT[f"spares_{self.spares}"]] > 0)
+        if self.strict is not None:
+            able = able & (rows[:, AT[self.strict]] == 0)
         if not able.any():
             return len(rows) if mask[-1] else int(mask.argmax())
         return int(np.where(able, rows @ self.vector, np.inf).argmin())
@@ -47,13 +52,8 @@ class Teacher:
         """The weights as an array of shape (features,)."""
         vector = np.zeros(len(ROW), np.float32)
         for name, weight in self.weights.items():
-            vector[_AT[name]] = weight
+            vector[AT[name]] = weight
         return vector
-
-    @property
-    def spared(self) -> int:
-        """The column that tells whom a candidate spares."""
-        return _AT[f"spares_{self.spares}"]
 
 
 OLDEST, SHORTEST, SMALLEST = {"oldest": 1.0}, {"estimate": 1.0}, {"area": 1.0}
@@ -67,8 +67,12 @@ TEACHERS: Mapping[str, Teacher] = {
     "easy-oldest": Teacher(OLDEST, "oldest"),
     "easy-shortest": Teacher(SHORTEST, "shortest"),
     "easy-smallest": Teacher(SMALLEST, "smallest"),
+    "strict-shortest": Teacher(SHORTEST, strict="shortest"),
     "shortest-sparing-oldest": Teacher(SHORTEST, "oldest"),
     "smallest-sparing-oldest": Teacher(SMALLEST, "oldest"),
 }
-"""The rules that training tries. The first start whatever fits; `easy-` ones backfill over their own order, as EASY does;
-`-sparing-oldest` ones backfill by another order. `short-squared` is estimate^2 x gang."""
+"""The rules that training tries.
+
+The first ones start whatever fits; `easy-` ones backfill over their own order, as EASY does; `-sparing-oldest` ones
+backfill by another order; `strict-` ones let the first of the line block it. `short-squared` is estimate^2 x gang.
+"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuyard.envs.cluster import Cluster
+from gpuyard.envs.cluster import Cluster, ClusterView
 from gpuyard.envs.codec import ROW, Starts
 from gpuyard.envs.metrics import summary
 from gpuyard.envs.nodes import parse
 from gpuyard.envs.placement import packed, spread
 from gpuyard.envs.session import Session
 from gpuyard.envs.sim import SimWorld
-from gpuyard.envs.vocabulary import Submitted
+from gpuyard.envs.vocabulary import Decision, Submitted
 from gpuyard.experiments.names import policy
 from gpuyard.policies.learned import Learned, load, logits, save, shapes
 from gpuyard.policies.teachers import TEACHERS
@@ -167,3 +167,34 @@ def test_a_harmed_folder_is_refused_in_one_sentence(tmp_path: Path, harm: Callab
     with pytest.raises(BadInput, match=why) as caught:
         load(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "known"), [("easy-oldest", "easy"), ("easy-shortest", "easy(sjf)"), ("strict-shortest", "sjf")]
+)
+def test_a_teacher_that_sees_the_whole_queue_is_the_policy_it_is_named_for(teacher: str, known: str) -> None:
+    """Two implementations that know nothing of each other: rules over menus, and policies over the ledger."""
+
+    class Rule:
+        def decide(self, cluster: ClusterView) -> Iterator[Decision]:
+            while len(cluster.pending) and not (menu := codec.menu(cluster)).forced:
+                decision = menu.choose(TEACHERS[teacher](menu.observation, menu.mask))
+                if decision is None:
+                    return
+                yield decision
+
+    rng = np.random.default_rng(5)
+    times = np.cumsum(rng.exponential(60.0, 300))
+    runs = rng.lognormal(4.5, 1.2, 300).round(1)
+    jobs = tuple(
+        Job(
+            n,
+            float(t),
+            int(rng.choice([1, 1, 2, 4, 8])),
+            estimate=float((runs[n] * np.exp(rng.normal(0, 0.8))).round(3)),
+        )
+        for n, t in enumerate(times)
+    )
+    busy, codec = Trace(jobs, {n: float(run) for n, run in enumerate(runs)}), Starts(300)
+    logs = [Session(SimWorld(busy, parse("2x8:A100"))).play(one) for one in (Rule(), policy(known))]
+    assert logs[0].sha256() == logs[1].sha256()
