@@ -116,7 +116,7 @@ def _queue(axes: Axes, log: Log, scale: float) -> None:
     axes.step(times * scale, waiting, where="post", color="tab:red", linewidth=1, label="jobs waiting")
     axes.step(times * scale, busy, where="post", color="tab:blue", linewidth=1, label="accelerators busy")
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_xlim(0, float(times[-1] * scale) or 1.0)
     axes.legend(fontsize=8, loc="upper right")
 

@@ -150,7 +150,7 @@ class Room:
         """Whether the job would fit if the whole cluster were free. Placement policies may be stricter."""
         if job.gang == 0:
             return any(fits_node(job, node) for node in self.nodes)
-        empty = Room(self.nodes) if self.left or self.count != self.total else self
+        empty = Room(self.nodes) if self.version else self
         return any(
             sum(count * held.bit_count() for count, held in enumerate(empty.levels_for(job, kind))) >= job.gang
             for kind in self.kinds_for(job)
@@ -215,6 +215,8 @@ class Space(Room):
                 count += 1
         if count != job.gang:
             raise InvalidDecision(f"job {job.id} needs {job.gang} accelerators, the placement has {count}")
+        if len(placement) > 1 and len({node for node, some in placement if some}) < len(placement):
+            raise InvalidDecision(f"job {job.id} cannot stand on a node twice, or on one without accelerators of it")
         self._check_kinds(job, taken)
         self._check_hosts(job, placement)
         return list(taken.items())
@@ -278,7 +280,8 @@ def thousandths(job: Job) -> int:
 
 def needs(job: Job, part: float) -> tuple[int, int]:
     """Thousandths of CPUs and bytes of host memory for this part of a job, rounded up to whole ones."""
-    return math.ceil((job.cpus or 0.0) * WHOLE * part), math.ceil((job.host_memory or 0) * part)
+    cpus, memory = (job.cpus or 0.0) * WHOLE * part, (job.host_memory or 0) * part
+    return math.ceil(round(cpus, 6)), math.ceil(round(memory, 6))  # 2.007 x 1000 is a little more than 2007
 
 
 def parts(job: Job, placement: Placement) -> Iterator[tuple[str, float]]:

@@ -121,3 +121,16 @@ def test_bad_settings_are_one_sentence(spec: str, tmp_path: Path, changes: dict[
     with pytest.raises(BadInput, match=why):
         train.run(small(spec, tmp_path / "p", **changes))
     assert not (tmp_path / "p").exists()
+
+
+def test_maskable_ppo_learns_on_the_plain_environment_too() -> None:
+    from sb3_contrib import MaskablePPO
+
+    from gpuyard.envs.scheduling import SchedulingEnv
+
+    jobs = tuple(Job(n, 2.0 * n, 1 + n % 2, estimate=5.0) for n in range(30))
+    env = SchedulingEnv(Trace(jobs, {j.id: 7.0 for j in jobs}), "1x2:A100", Starts(6), window=None)
+    model = MaskablePPO("MlpPolicy", env, n_steps=64, batch_size=32, device="cpu", seed=0)
+    model.learn(128)
+    assert model.num_timesteps == 128
+    assert env.illegal == 0
