@@ -100,14 +100,15 @@ ORDERS: tuple[Score, ...] = (by_arrival, by_estimate, by_area, by_gang, by_size)
 
 ROW = (
     "candidate", "known", "estimate", "area", "attained", "gang", "width", "fits", "wait", "time_to_fit", "pressure",
-    "demand", "oldest", "shortest", "smallest", "spares_oldest", "spares_shortest", "spares_smallest",
+    "demand", "oldest", "is_shortest", "is_smallest", "spares_oldest", "spares_shortest", "spares_smallest",
 )  # fmt: skip
 """A candidate's features.
 
 candidate: 1; known: it has an estimate; estimate, area (accelerator-seconds), attained, wait, time_to_fit: log1p
 seconds over 16; gang: log2 over 16; width: gang over the cluster; fits: it can start now; pressure: wait less estimate,
-in logarithms; demand: gang over free, at most 4; oldest, shortest, smallest (area): its place among the candidates, 0
-(first) to 1; spares_*: started now, it would by estimates not delay the first of that order (EASY's rule, on counts).
+in logarithms; demand: gang over free, at most 4; oldest: its place among the candidates by submission, 0 (first) to 1;
+is_shortest, is_smallest (area): it is the first in that order; spares_*: started now, it would by estimates not delay
+the first of that order (EASY's rule, on counts).
 """
 
 WHOLE = (
@@ -127,7 +128,6 @@ NEVER = float(np.exp(16.0))
 _STATIC = slice(Columns.KNOWN, Columns.LOG_GANG + 1)
 _SCALES = np.array([[1.0], [SCALE], [SCALE], [SCALE], [SCALE]])
 _RANKED = [Columns.ORDER, Columns.LOG_ESTIMATE, Columns.LOG_AREA]
-_PLACES = np.array([[12], [13], [14]])
 
 
 @dataclass(slots=True)
@@ -208,8 +208,7 @@ def describe(cluster: ClusterView, those: Floats, fits: list[bool], out: Observa
     free = float(room.spare)
     gang = those[Columns.GANG]
     ends, freed = expected_ends(cluster)
-    orders = those[_RANKED].argsort(kind="stable")
-    heads = orders[:, 0]
+    heads = those[_RANKED].argmin(1)
     view = np.empty((len(ROW), count))
     view[0] = 1.0
     np.multiply(those[_STATIC], _SCALES, out=view[1:6])
@@ -222,7 +221,9 @@ def describe(cluster: ClusterView, those: Floats, fits: list[bool], out: Observa
     logs *= SCALE
     np.subtract(view[8], view[2], out=view[10])
     np.minimum(gang / max(free, 1.0), 4.0, out=view[11])
-    view[_PLACES, orders] = places(count)
+    view[12, those[Columns.ORDER].argsort()] = places(count)
+    view[13:15] = 0.0
+    view[13, heads[1]] = view[14, heads[2]] = 1.0
     view[15:] = spares(those, heads, to_fit[heads], free, ends, freed, now)
     out[:count] = view.T
     out[-1, 1:13] = whole(cluster, view, int(heads[0]), ends)

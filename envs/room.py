@@ -293,7 +293,7 @@ def parts(job: Job, placement: Placement) -> Iterator[tuple[str, float]]:
 def fits_node(job: Job, node: Node) -> bool:
     """Whether an empty node has the CPUs and host memory of the whole job."""
     cpus, memory = needs(job, 1.0)
-    return (node.cpus is None or cpus <= node.cpus * WHOLE) and (node.memory is None or memory <= node.memory)
+    return (node.cpus is None or cpus <= round(node.cpus * WHOLE)) and (node.memory is None or memory <= node.memory)
 
 
 def _bays(nodes: tuple[Node, ...]) -> Iterator[Bay]:

@@ -59,10 +59,9 @@ class Network(nn.Module):
         rule = -16.0 * teacher.vector
         span = float(np.abs(rule).sum())
         waiting = -1.5 * span
-        if teacher.spares is not None:
-            rule[AT[f"spares_{teacher.spares}"]], waiting = span, 0.0
-        if teacher.strict is not None:
-            rule[AT[teacher.strict]] -= 64.0 * span  # the second of 32 candidates has a place of 1/31
+        for name in (f"spares_{teacher.spares}", f"is_{teacher.strict}"):
+            if name in AT:
+                rule[AT[name]], waiting = span, 0.0
         with torch.no_grad():
             self.rule.weight.copy_(torch.from_numpy(rule)[None])
             self.wait.bias.fill_(waiting)

@@ -28,7 +28,7 @@ class Teacher:
     Attributes:
         weights: feature -> weight; features are logarithms, so area = estimate + gang.
         spares: start only what does not delay the first of that order ("oldest", "shortest", "smallest"), if given.
-        strict: start only the first of that order, if given.
+        strict: start only the first of that order ("shortest", "smallest"), if given.
     """
 
     weights: Mapping[str, float]
@@ -42,7 +42,7 @@ class Teacher:
         if self.spares is not None:
             able = able & (rows[:, AT[f"spares_{self.spares}"]] > 0)
         if self.strict is not None:
-            able = able & (rows[:, AT[self.strict]] == 0)
+            able = able & (rows[:, AT[f"is_{self.strict}"]] > 0)
         if not able.any():
             return len(rows) if mask[-1] else int(mask.argmax())
         return int(np.where(able, rows @ self.vector, np.inf).argmin())

@@ -145,7 +145,34 @@ def test_an_accelerator_is_whole_again_when_its_last_share_has_gone() -> None:
 
 
 def test_a_node_that_is_asked_for_whole_is_enough() -> None:
-    """Thousandths of CPUs are whole numbers: 8.2 are 8,200, however that is written in binary."""
-    for thousandths in range(1, 20_000):
-        cpus = thousandths / 1000
-        assert Room((Node("n0", (), cpus=cpus),)).could_ever(Job(1, 0.0, 0, cpus=cpus))
+    """Thousandths of CPUs are whole numbers, though 2.007 x 1000 is a little more than 2007 in binary."""
+    for thousandths in (1, 333, 1001, 2007, 2011, 8200, 19_999):
+        node = Node("n0", (Accelerator("n0/0", "A"),), cpus=thousandths / 1000)
+        for gang in (0, 1):
+            job = Job(1, 0.0, gang, cpus=thousandths / 1000)
+            placement = packed(job, Room((node,)))
+            assert Room((node,)).could_ever(job)
+            assert placement
+            Space((node,)).take(job, placement)
+
+
+def test_room_that_cpus_hold_back_is_room_all_the_same() -> None:
+    room = Space(ONE)
+    room.take(Job(0, 0.0, 0, cpus=4), (("n0", ()),))
+    assert packed(Job(1, 0.0, 1, cpus=1), room) is None
+    assert room.could_ever(Job(1, 0.0, 1, cpus=1))
+    assert not room.could_ever(Job(1, 0.0, 1, cpus=5))
+
+
+@pytest.mark.parametrize(
+    "placement",
+    [
+        (("n0", ("n0/0",)), ("n0", ("n0/1",))),
+        (("n0", ("n0/0", "n0/1")), ("n0", ())),
+        (("n0", ("n0/0", "n0/1")), ("nowhere", ())),
+    ],
+)
+def test_a_placement_names_a_node_once_and_for_something(placement: Placement) -> None:
+    """Two halves of a job would each pass where both do not."""
+    with pytest.raises(InvalidDecision, match="job 1 cannot stand on a node twice, or on one without accelerators"):
+        Space(ONE).take(Job(1, 0.0, 2, cpus=4), placement)

@@ -124,10 +124,12 @@ def test_bad_settings_are_one_sentence(spec: str, tmp_path: Path, changes: dict[
 
 
 def test_maskable_ppo_learns_on_the_plain_environment_too() -> None:
+    import torch
     from sb3_contrib import MaskablePPO
 
     from gpuyard.envs.scheduling import SchedulingEnv
 
+    torch.set_num_threads(1)
     jobs = tuple(Job(n, 2.0 * n, 1 + n % 2, estimate=5.0) for n in range(30))
     env = SchedulingEnv(Trace(jobs, {j.id: 7.0 for j in jobs}), "1x2:A100", Starts(6), window=None)
     model = MaskablePPO("MlpPolicy", env, n_steps=64, batch_size=32, device="cpu", seed=0)
