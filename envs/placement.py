@@ -32,7 +32,7 @@ def consolidated(job: Job, room: Room) -> Placement | None:
 
 
 def spread(job: Job, room: Room) -> Placement | None:
-    """Over as many nodes as it can, each accelerator on the node with the most free."""
+    """Evenly: each accelerator on the node with the most free, a share on one of its own if there is one."""
     return _place(job, room, _spread, max)
 
 
@@ -42,8 +42,14 @@ Pick = Callable[[int, Levels, Room], "Placement | None"]
 def _place(job: Job, room: Room, pick: Pick, choose: Callable[..., tuple[float, int]]) -> Placement | None:
     if job.gang == 0:
         return _host(job, room, choose)
-    if job.share < 1 and (found := _shared(job, room, choose)):
-        return found
+    if job.share == 1:
+        return _whole(job, room, pick)
+    if choose is max:
+        return _whole(job, room, pick) or _shared(job, room, choose)
+    return _shared(job, room, choose) or _whole(job, room, pick)
+
+
+def _whole(job: Job, room: Room, pick: Pick) -> Placement | None:
     best: Placement | None = None
     for kind in room.kinds_for(job):
         if room.count[kind] >= job.gang:
@@ -150,10 +156,8 @@ def _host(job: Job, room: Room, choose: Callable[..., tuple[float, int]]) -> Pla
 
 
 def _shared(job: Job, room: Room, choose: Callable[..., tuple[float, int]]) -> Placement | None:
-    """A part of an accelerator that is already shared: spreading opens a new one while there is one."""
+    """A part of an accelerator that is already shared."""
     need, kinds = thousandths(job), set(room.kinds_for(job))
-    if choose is max and any(room.count[k] for k in kinds):
-        return None
     able: dict[int, str] = {}
     options: list[tuple[float, int]] = []
     for accelerator, left in room.left.items():

@@ -50,7 +50,7 @@ def rooms(draw: st.DrawFn, hosts: bool = True) -> Full:
         if placement := draw(st.sampled_from(PLACES))(job, full.room):
             full.room.take(job, placement)
             full.held.append((job, placement))
-    while full.held and draw(st.booleans()):
+    for _ in range(draw(st.integers(0, len(full.held)))):
         full.room.give(*full.held.pop(draw(st.integers(0, len(full.held) - 1))))
     return full
 

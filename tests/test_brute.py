@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import brute
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import brute
 from gpuyard.envs.log import Log
 from gpuyard.envs.nodes import parse
 from gpuyard.envs.session import Policy, Session
@@ -46,7 +46,7 @@ def played(trace: Trace, cluster: str, policy: Policy) -> brute.Times:
 
 
 @given(traces())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_small_traces_full_of_ties(trace: Trace) -> None:
     for cluster in ("1x8:A", "4x2:A"):
         for name, key in (("fifo", brute.by_submission), ("sjf", brute.by_estimate)):
@@ -77,7 +77,7 @@ def test_ten_thousand_jobs_of_the_lublin_model(lublin: Trace, name: str) -> None
     assert played(lublin, "1x256:CPU", policy(name)) == brute.strict(lublin.jobs, lublin.durations, 256, key)
 
 
-@pytest.mark.parametrize("estimates", ["exact", "noisy:0.8"])
+@pytest.mark.parametrize("estimates", ["exact", pytest.param("noisy:0.8", marks=pytest.mark.slow)])
 def test_they_agree_on_backfilling_too(lublin: Trace, estimates: str) -> None:
     told = with_estimates(lublin, estimates, seed=1)
     for name, key in (("fifo", brute.by_submission), ("sjf", brute.by_estimate)):

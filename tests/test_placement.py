@@ -7,13 +7,13 @@ from itertools import combinations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rooms import PLACES, Full, legal, rooms
 
 from gpuyard.envs.nodes import Accelerator, Node, parse
 from gpuyard.envs.placement import Place, consolidated, first_fit, packed, spread
 from gpuyard.envs.room import Room, Space
 from gpuyard.envs.vocabulary import Placement
 from gpuyard.traces.job import Job
-from rooms import PLACES, Full, legal, rooms
 from strategies import jobs
 
 BY_NAME = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
@@ -110,6 +110,14 @@ def test_shares_stand_together_unless_spread() -> None:
     assert packed(Job(3, 0.0, share=0.8), room) == (("n0", ("n0/2",)),)
 
 
+def test_spreading_a_share_beats_waiting() -> None:
+    """The free accelerator is on a node without CPUs; the shared one has some beside it."""
+    room = Space((host("n0", 1, cpus=0), host("n1", 1, cpus=4)))
+    room.take(Job(1, 0.0, share=0.5, cpus=1), (("n1", ("n1/0",)),))
+    for place in PLACES:
+        assert place(Job(2, 0.0, share=0.5, cpus=1), room) == (("n1", ("n1/0",)),)
+
+
 def test_a_job_without_accelerators_gets_a_node() -> None:
     room = Space((host("n0", 1, cpus=8), host("n1", 0, cpus=4), host("n2", 0, cpus=16)))
     job = Job(1, 0.0, 0, cpus=3)
@@ -121,7 +129,7 @@ def test_a_job_without_accelerators_gets_a_node() -> None:
 
 
 @given(rooms(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_what_is_placed_is_legal_and_accepted(full: Full, data: st.DataObject) -> None:
     job = data.draw(jobs(100, 0.0))
     for place in PLACES:
@@ -131,7 +139,7 @@ def test_what_is_placed_is_legal_and_accepted(full: Full, data: st.DataObject) -
 
 
 @given(rooms(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_job_waits_only_if_there_is_no_room_for_it(full: Full, data: st.DataObject) -> None:
     job, room = data.draw(jobs(100, 0.0)), full.room
     possible = any_at_all(job, room)
@@ -153,8 +161,8 @@ def usable(job: Job, room: Room, kind: str) -> dict[str, int]:
     most = {}
     for bay in room.bays:
         if bay.kind == kind:
-            fits = [c for c in range(room.free[bay.position].bit_count() + 1) if room.hosts(job, bay.host, c / job.gang)]
-            most[bay.node] = min(max(fits, default=0), job.gang)
+            counts = range(min(room.free[bay.position].bit_count(), job.gang) + 1)
+            most[bay.node] = max((c for c in counts if room.hosts(job, bay.host, c / job.gang)), default=0)
     return most
 
 
@@ -167,7 +175,7 @@ def takes(job: Job, placement: Placement, room: Room) -> bool:
 
 
 @given(rooms(), st.integers(1, 9), st.sampled_from([None, 3.0]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_nothing_spans_fewer_nodes_than_packed(full: Full, gang: int, cpus: float | None) -> None:
     job, room = Job(100, 0.0, gang, cpus=cpus), full.room
     ways = [usable(job, room, kind) for kind in room.kinds_for(job)]
@@ -184,7 +192,7 @@ def fewest(gang: int, way: dict[str, int]) -> int:
 
 
 @given(rooms(), st.integers(1, 9))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_spread_leaves_the_rest_even(full: Full, gang: int) -> None:
     """Of the nodes it used, none has less left than another by more than the one accelerator it had to take."""
     job, room = Job(100, 0.0, gang, kinds=("A",)), full.room.scratch()
@@ -195,7 +203,7 @@ def test_spread_leaves_the_rest_even(full: Full, gang: int) -> None:
 
 
 @given(rooms(), st.integers(1, 4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_consolidated_never_spans_when_one_node_could_do(full: Full, gang: int) -> None:
     job, room = Job(100, 0.0, gang), full.room
     kinds = [kind for kind in room.kinds if room.largest[kind] >= gang]
@@ -208,7 +216,7 @@ def test_consolidated_never_spans_when_one_node_could_do(full: Full, gang: int) 
 
 
 @given(rooms(), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_equal_questions_get_equal_answers(full: Full, data: st.DataObject) -> None:
     """Of the job only its shape is read, and of the room only what is free: what is no use once is no use twice."""
     job = data.draw(jobs(100, 0.0))
@@ -219,7 +227,7 @@ def test_equal_questions_get_equal_answers(full: Full, data: st.DataObject) -> N
 
 
 @given(rooms(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_more_room_is_never_worse(full: Full, data: st.DataObject) -> None:
     """EASY's promise and preemption rest on it: what fits still fits when somebody has left."""
     job = data.draw(jobs(100, 0.0))

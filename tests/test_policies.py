@@ -266,8 +266,7 @@ def test_easy_reserves_what_the_placement_wants_not_a_number() -> None:
     assert by_count[2] == "5: 1 finished with 5 s done, 6 comes"
     assert by_count[3].endswith("5 starts on n0/0 n1/0")
     assert story(replace(easy, place=consolidated), told, "2x2:A") == [
-        "0: 1 comes, 2 comes, 3 comes, 4 comes, "
-        "1 starts on n0/0, 2 starts on n0/1, 3 starts on n1/0, 4 starts on n1/1",
+        "0: 1 comes, 2 comes, 3 comes, 4 comes, 1 starts on n0/0, 2 starts on n0/1, 3 starts on n1/0, 4 starts on n1/1",
         "1: 5 comes",
         "5: 1 finished with 5 s done, 6 comes, 6 starts on n0/0",
         "6: 3 finished with 6 s done",

@@ -1,0 +1,136 @@
+"""A policy is found by the name one would give it, and a name that is none is answered in one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gpuyard.envs.placement import packed, spread
+from gpuyard.envs.session import Policy
+from gpuyard.experiments.names import all_placements, all_policies, check_estimates, place, policy
+from gpuyard.policies.backfill import Easy, easy
+from gpuyard.policies.orders import fifo, sjf, wfp3
+from gpuyard.policies.preemptive import srtf
+from gpuyard.policies.ranked import Ranked
+from gpuyard.traces.job import Job, Trace
+from gpuyard.traces.trouble import BadInput
+
+MINE = """
+from gpuyard.policies.ranked import Ranked
+
+class Kind:
+    def decide(self, cluster):
+        return []
+
+mine = Ranked(lambda job, cluster: -(job.priority or 0))
+plain = Kind()
+number = 7
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "my_own").mkdir()
+    (tmp_path / "my_own" / "policies.py").write_text(MINE)
+    (tmp_path / "my_own" / "broken.py").write_text("import nothing_of_that_name\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    yield
+    for name in [name for name in sys.modules if name.startswith("my_own")]:
+        del sys.modules[name]
+
+
+def test_what_is_shipped_is_found_by_itself() -> None:
+    known = all_policies()
+    assert {"fifo", "sjf", "ljf", "saf", "sqf", "wfp3", "unicep", "f1", "easy", "srtf", "las"} <= set(known)
+    assert known["fifo"] is policy("fifo") is fifo
+    assert set(all_placements()) == {"packed", "first_fit", "consolidated", "spread"}
+    assert place("packed") is packed
+
+
+def test_which_need_estimates() -> None:
+    needy = {name for name, one in all_policies().items() if getattr(one, "needs_estimates", False)}
+    assert needy == {"sjf", "ljf", "saf", "f1", "wfp3", "unicep", "easy", "srtf"}
+
+
+def test_easy_takes_the_order_of_another() -> None:
+    assert policy("easy(sjf)") == Easy(sjf.score)
+    assert policy("easy(wfp3)") == Easy(wfp3.score)
+    assert policy("easy(fifo)") == easy
+
+
+@pytest.mark.parametrize("name", ["fifo", "easy", "easy(saf)", "srtf", "las"])
+def test_another_placement_leaves_the_rest_as_it_was(name: str) -> None:
+    found = policy(name, "spread")
+    assert found.place is spread  # type: ignore[attr-defined]
+    assert policy(name).place is packed  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_module_of_ones_own_is_found_from_where_one_stands() -> None:
+    found = policy("my_own.policies:mine", "spread")
+    assert isinstance(found, Ranked)
+    assert found.place is spread
+    assert isinstance(policy("easy(my_own.policies:mine)"), Easy)
+    assert list(policy("my_own.policies:plain").decide(None)) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("mine")
+@pytest.mark.parametrize(
+    ("name", "placement", "told"),
+    [
+        ("fifi", None, "no policy 'fifi'. Did you mean 'fifo'?"),
+        ("easy(fifi)", None, "no policy 'fifi'. Did you mean 'fifo'?"),
+        ("eazy(fifo)", None, "no policy 'eazy'. Did you mean 'easy'?"),
+        ("easy(srtf)", None, "policy 'easy(srtf)': 'srtf' is not an order; choose one such as fifo, sjf or wfp3"),
+        ("fifo(sjf)", None, "policy 'fifo' has no order that could be changed"),
+        ("fifo", "pakced", "no placement 'pakced'. Did you mean 'packed'?"),
+        ("my_own", None, "my_own holds no policy.json; give the folder that a training wrote, or a policy's name"),
+        ("my_own.nothing:mine", None, "policy 'my_own.nothing:mine': my_own.nothing cannot be imported"),
+        ("my_own.broken:mine", None, "my_own.broken cannot be imported (No module named 'nothing_of_that_name')"),
+        ("my_own.policies:mime", None, "my_own.policies has no 'mime'. Did you mean 'mine'?"),
+        ("my_own.policies:number", None, "policy 'my_own.policies:number' has no decide(cluster)"),
+        ("my_own.policies:Kind", None, "policy 'my_own.policies:Kind' has no decide(cluster), or is a class"),
+        ("my_own.policies:plain", "spread", "policy 'my_own.policies:plain' has no place that could be changed"),
+        (":", None, "policy ':': "),
+    ],
+)
+def test_a_wrong_name_is_answered_in_one_sentence(name: str, placement: str | None, told: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        policy(name, placement)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def trace(*estimates: float | None) -> Trace:
+    return Trace(
+        tuple(Job(n, 0.0, estimate=e) for n, e in enumerate(estimates)), dict.fromkeys(range(len(estimates)), 1.0), "t"
+    )
+
+
+def test_missing_estimates_are_said_before_anything_runs() -> None:
+    check_estimates("sjf", sjf, trace(1.0, 2.0))
+    check_estimates("fifo", fifo, trace(None))
+    with pytest.raises(BadInput, match=r"^policy 'sjf' needs run time estimates, and no job has one in trace 't'; "):
+        check_estimates("sjf", sjf, trace(None, None))
+    with pytest.raises(BadInput, match=r"job 1 is the first without .* --estimates exact or --estimates noisy:SIGMA$"):
+        check_estimates("srtf", srtf, trace(1.0, None, None))
+
+
+def test_a_strangers_policy_says_nothing_of_estimates() -> None:
+    class Stranger:
+        def decide(self, cluster: object) -> list[object]:
+            return []
+
+    stranger: Policy = Stranger()  # type: ignore[assignment]
+    check_estimates("stranger", stranger, trace(None))
+
+
+def test_finding_a_policy_does_not_import_torch() -> None:
+    code = "import sys; from gpuyard.experiments.names import policy; policy('fifo'); print('torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"
