@@ -6,6 +6,7 @@ A step of the simulator costs tens of microseconds: a pipe to another process wo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,31 @@ from ..traces.job import Trace
 from .codec import Mask, Observation
 from .scheduling import SchedulingEnv
 
-Windows = Callable[[int], tuple[Trace, float]]
-"""Environment's number -> the window it plays next, and what that window's rewards are divided by."""
+
+@dataclass(frozen=True, slots=True)
+class Par:
+    """What a rule paid on a window by each time, in parts of what it paid in all: from 0 to 1.
+
+    The luck of the arrivals is the same for all who play a window; taken out of the rewards, what is left is what a
+    policy does better or worse. (Mao et al., ICLR 2019, call it an input-driven baseline.)
+
+    Attributes:
+        times: seconds, ascending.
+        paid: the part paid by then; in between it grows evenly, as the ledger is constant between two events.
+        cost: what was paid in all.
+    """
+
+    times: npt.NDArray[np.float64]
+    paid: npt.NDArray[np.float64]
+    cost: float
+
+    def by(self, time: float) -> float:
+        """The part paid by this time."""
+        return float(np.interp(time, self.times, self.paid))
+
+
+Windows = Callable[[int], tuple[Trace, Par]]
+"""Environment's number -> the window it plays next, and the par for it."""
 
 
 class Batch:
@@ -24,9 +48,8 @@ class Batch:
 
     Args:
         envs: environments with equal spaces.
-        windows: which window each environment plays next. Giving the same one to several of them takes the luck of the
-            arrivals out of what they are compared by; dividing by what a rule pays there lets easy and hard ones weigh
-            alike.
+        windows: which window each environment plays next. Rewards are told as parts of its par's cost, less what par
+            paid in the same seconds: an episode's sum is 0 for par, 0.1 for a policy that pays a tenth less.
 
     Attributes:
         observations: float32 of shape (n, rows, features).
@@ -40,7 +63,8 @@ class Batch:
         self.observations: Observation = np.zeros((len(self.envs), rows, features), np.float32)
         self.masks: Mask = np.zeros((len(self.envs), rows), np.bool_)
         self.returns = np.zeros(len(self.envs))
-        self._scales = np.ones(len(self.envs))
+        self._pars: list[Par] = [Par(np.zeros(1), np.zeros(1), 1.0)] * len(self.envs)
+        self._paid = np.zeros(len(self.envs))
         self._steps = np.zeros(len(self.envs), np.int64)
 
     def __len__(self) -> int:
@@ -64,7 +88,7 @@ class Batch:
         infos: list[dict[str, Any]] = [{} for _ in self.envs]
         for number, env in enumerate(self.envs):
             observation, reward, over, _, _ = env.step(actions[number])  # type: ignore[arg-type]
-            rewards[number] = reward = reward / self._scales[number]
+            rewards[number] = reward = self._told(number, reward, over)
             self.returns[number] += reward
             self._steps[number] += 1
             if over:
@@ -77,8 +101,18 @@ class Batch:
                 self.masks[number] = env.menu.mask
         return self.observations, rewards, ends, infos
 
+    def _told(self, number: int, reward: float, over: bool) -> float:
+        """A reward against par: what is left of it is settled when the episode ends."""
+        par, session = self._pars[number], self.envs[number].session
+        assert session is not None
+        paid = 1.0 if over else par.by(session.cluster.now)
+        told = reward / par.cost + paid - float(self._paid[number])
+        self._paid[number] = paid
+        return told
+
     def _begin(self, number: int) -> None:
-        window, self._scales[number] = self._windows(number)
+        window, self._pars[number] = self._windows(number)
+        self._paid[number] = 0.0
         self.returns[number] = self._steps[number] = 0
         self.observations[number], _ = self.envs[number].reset(options={"trace": window})
         self.masks[number] = self.envs[number].menu.mask

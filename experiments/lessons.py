@@ -12,6 +12,7 @@ from ..envs.codec import Starts
 from ..envs.nodes import Nodes
 from ..envs.rates import Rate, active_jobs, slowdown
 from ..envs.scheduling import SchedulingEnv
+from ..envs.vector import Par
 from ..policies.learned import Weights, logits
 from ..policies.teachers import TEACHERS, Rule
 from ..traces.job import Trace
@@ -70,35 +71,36 @@ class Yard:
 
 @dataclass(slots=True)
 class Play:
-    """One episode as it went: what was seen, done and paid."""
+    """One episode as it went: what was seen, done and paid, and when."""
 
     observations: list[np.ndarray] = field(default_factory=list)
     masks: list[np.ndarray] = field(default_factory=list)
     actions: list[int] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
 
     @property
     def cost(self) -> float:
         """What the episode cost in all: minus the sum of its rewards."""
         return -sum(self.rewards)
 
+    def par(self) -> Par:
+        """What was paid by each time, as a bar for others."""
+        cost = max(self.cost, 1e-9)
+        return Par(np.array([0.0, *self.times]), -np.cumsum([0.0, *self.rewards]) / cost, cost)
+
     def lesson(self) -> Lesson:
-        """As arrays, rewards scaled so that the episode's return is minus one."""
+        """As arrays."""
         from ..policies.network import Lesson
 
-        to_go = np.cumsum(self.rewards[::-1])[::-1] / max(self.cost, 1e-9)
-        return Lesson(
-            np.stack(self.observations),
-            np.stack(self.masks),
-            np.array(self.actions, np.int64),
-            to_go.astype(np.float32),
-        )
+        return Lesson(np.stack(self.observations), np.stack(self.masks), np.array(self.actions, np.int64))
 
 
 def play(env: SchedulingEnv, window: Trace, rule: Rule) -> Play:
     """Plays a window by a rule."""
     done, told = False, Play()
     observation, _ = env.reset(options={"trace": window})
+    assert env.session is not None
     while not done:
         mask = env.action_masks()
         action = rule(observation, mask)
@@ -107,6 +109,7 @@ def play(env: SchedulingEnv, window: Trace, rule: Rule) -> Play:
         told.actions.append(action)
         observation, reward, done, _, _ = env.step(np.int64(action))
         told.rewards.append(reward)
+        told.times.append(env.session.cluster.now)
     return told
 
 

@@ -18,7 +18,7 @@ from sb3_contrib import MaskablePPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
-from ..envs.vector import Batch
+from ..envs.vector import Batch, Par
 from ..policies.learned import Weights, save
 from ..policies.network import BatchVecEnv, MenuPolicy, imitate, join
 from ..policies.teachers import TEACHERS
@@ -95,14 +95,14 @@ class Trainer:
             device="cpu",
         )
 
-    def _next_window(self, env: int) -> tuple[Trace, float]:
-        """The same windows, in the same order, for all replicas of a group; rewards are in what the teacher pays."""
+    def _next_window(self, env: int) -> tuple[Trace, Par]:
+        """The same windows, in the same order, for all replicas of a group; par is the teacher's play."""
         number, self.played[env] = self.base + self.played[env], self.played[env] + 1
         return self._windows(number, env // self.args.replicas)
 
-    def _window(self, number: int, group: int) -> tuple[Trace, float]:
+    def _window(self, number: int, group: int) -> tuple[Trace, Par]:
         window = self.yard.window(self.args.seed, PRACTICE, number, group)
-        return window, max(play(self.env, window, TEACHERS[self.state["teacher"]]).cost, 1e-9)
+        return window, play(self.env, window, TEACHERS[self.state["teacher"]]).par()
 
     def _learn_from_teachers(self) -> None:
         """Begins as the teacher that is best on validation windows, then imitates each training window's best one."""

@@ -161,13 +161,11 @@ class Lesson:
         observations: float32 (n, rows, features).
         masks: bool (n, rows).
         actions: int64 (n,).
-        returns: float32 (n,): the scaled reward from each step to the end of its episode.
     """
 
     observations: npt.NDArray[np.float32]
     masks: npt.NDArray[np.bool_]
     actions: npt.NDArray[np.int64]
-    returns: npt.NDArray[np.float32]
 
 
 def imitate(
@@ -181,7 +179,7 @@ def imitate(
     entropy: float = 0.02,
     progress: Callable[[float], None] = lambda _: None,
 ) -> dict[str, float]:
-    """Trains the policy to choose as the teacher did, entropy kept, and its value to foresee the return.
+    """Trains the policy to choose as the teacher did, entropy kept; its value learns that a teacher is about par.
 
     Returns the last epoch's share of agreement and mean entropy (nats).
     """
@@ -197,10 +195,9 @@ def imitate(
             actions = torch.from_numpy(lesson.actions[rows])
             logs = torch.log_softmax(logits, 1)
             spreads = -(logs.exp() * logs).sum(1).mean()
-            off = nn.functional.mse_loss(values[:, 0], torch.from_numpy(lesson.returns[rows]))
-            loss = nn.functional.nll_loss(logs, actions) - entropy * spreads + 0.5 * off
+            loss = nn.functional.nll_loss(logs, actions) - entropy * spreads + values.square().mean()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             agreed += float((logits.argmax(1) == actions).sum())
             spread += float(spreads.detach()) * len(rows)
@@ -211,5 +208,5 @@ def imitate(
 
 def join(lessons: Sequence[Lesson]) -> Lesson:
     """Several lessons as one."""
-    names = ("observations", "masks", "actions", "returns")
+    names = ("observations", "masks", "actions")
     return Lesson(*(np.concatenate([getattr(lesson, name) for lesson in lessons]) for name in names))

@@ -62,7 +62,7 @@ class Ranked:
         """Yields starts until the line is blocked."""
         failed: set[Shape] = set()
         for job in self._line(cluster):
-            if job.shape in failed:
+            if failed and job.shape in failed:
                 continue
             if placement := self.place(job, cluster.room):
                 yield Start(job.id, placement)

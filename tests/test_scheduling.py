@@ -19,8 +19,10 @@ from gpuyard.envs.nodes import parse
 from gpuyard.envs.placement import consolidated, packed, spread
 from gpuyard.envs.rates import active_jobs, slowdown
 from gpuyard.envs.scheduling import SchedulingEnv
-from gpuyard.envs.vector import Batch
+from gpuyard.envs.vector import Batch, Par
 from gpuyard.envs.vocabulary import InvalidDecision, Start, Submitted
+from gpuyard.experiments.lessons import play as play_rule
+from gpuyard.policies.teachers import TEACHERS
 from gpuyard.traces.job import Job, Trace
 from strategies import nodes, traces
 
@@ -179,7 +181,8 @@ def test_reading_a_menu_changes_nothing() -> None:
 
 def test_a_batch_is_its_environments_side_by_side() -> None:
     alone = env(skip_forced=True)
-    batch = Batch([env(skip_forced=True) for _ in range(3)], lambda _: (burst(), 2.0))
+    nothing = Par(np.array([0.0]), np.array([0.0]), 2.0)
+    batch = Batch([env(skip_forced=True) for _ in range(3)], lambda _: (burst(), nothing))
     observations = batch.reset()
     first, _ = alone.reset(options={"trace": burst()})
     total, ends = 0.0, 0
@@ -190,13 +193,30 @@ def test_a_batch_is_its_environments_side_by_side() -> None:
         observations, rewards, over, infos = batch.step([action] * 3)
         first, reward, done, _, _ = alone.step(np.int64(action))
         total += reward
-        assert rewards.tolist() == [np.float32(reward / 2.0)] * 3
+        assert rewards.tolist() == [np.float32(reward / 2.0 + done)] * 3
         assert over.tolist() == [done] * 3
         if done:
             ends += 1
-            assert infos[0]["episode"]["r"] == pytest.approx(total / 2)
+            assert infos[0]["episode"]["r"] == pytest.approx(total / 2 + 1)
             first, total = alone.reset(options={"trace": burst()})[0], 0.0
     assert ends >= 1
+
+
+@pytest.mark.parametrize("rate_of", [slowdown, lambda _: active_jobs])
+def test_who_plays_par_earns_nothing_at_any_time_and_others_earn_the_difference(rate_of: Any) -> None:
+    rule, another = TEACHERS["shortest"], TEACHERS["oldest"]
+    alone, yours = env(skip_forced=True, rate_of=rate_of), env(skip_forced=True, rate_of=rate_of)
+    told, other = play_rule(alone, burst(), rule), play_rule(alone, burst(), another)
+    batch = Batch([yours], lambda _: (burst(), told.par()))
+    for chosen, expected in ((rule, 0.0), (another, (told.cost - other.cost) / told.cost)):
+        observations, earned, over = batch.reset(), [], False
+        while not over:
+            observations, rewards, ends, _ = batch.step([chosen(observations[0], batch.masks[0])])
+            earned.append(float(rewards[0]))
+            over = bool(ends[0])
+        assert sum(earned) == pytest.approx(expected, abs=1e-5)
+        assert chosen is another or max(map(abs, earned)) < 1e-6
+    assert other.cost != told.cost
 
 
 def test_a_consumed_start_is_refused_the_second_time() -> None:
