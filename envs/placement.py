@@ -151,7 +151,7 @@ def _earliest(options: Iterable[tuple[float, int]]) -> tuple[float, int]:
 def _host(job: Job, room: Room, choose: Callable[..., tuple[float, int]]) -> Placement | None:
     """A node for a job without accelerators: the tightest in CPUs, the first, or the emptiest."""
     sign = -1 if choose is max else 1
-    able = [(room.cpus[h], sign * h) for h in range(len(room.nodes)) if room.hosts(job, h)]
+    able = [(room.cpus[h], sign * h) for h in range(len(room.nodes)) if room.hosts(job, h, 1)]
     return ((room.nodes[sign * choose(able)[1]].id, ()),) if able else None
 
 
@@ -162,7 +162,7 @@ def _shared(job: Job, room: Room, choose: Callable[..., tuple[float, int]]) -> P
     options: list[tuple[float, int]] = []
     for accelerator, left in room.left.items():
         bay = room.bays[room.seat[accelerator][0]]
-        if need <= left < WHOLE and bay.kind in kinds and room.hosts(job, bay.host):
+        if need <= left < WHOLE and bay.kind in kinds and room.hosts(job, bay.host, 1):
             order = bay.position << 20 | bay.accelerators.index(accelerator)
             able[order] = accelerator
             options.append((left, order if choose is not max else -order))

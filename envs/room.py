@@ -10,6 +10,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from ..traces.job import Job
 from .nodes import Node, Nodes
 from .vocabulary import InvalidDecision, Placement
@@ -17,6 +20,7 @@ from .vocabulary import InvalidDecision, Placement
 WHOLE = 1000
 """Thousandths in an accelerator: shares are counted in whole thousandths, so that they add up exactly."""
 
+Floats = npt.NDArray[np.float64]
 Levels = list[int]
 """For each count c, the set (as bits) of the bays with exactly c usable accelerators."""
 
@@ -74,6 +78,11 @@ class Room:
         for bay in self.bays:
             self.levels[bay.kind][bay.size] |= 1 << bay.position
         self.version = 0
+        none = np.zeros(0)
+        self._seen: tuple[int, tuple[Floats, Floats, Floats]] = (-1, (none, none, none))
+        self._of_kind = {
+            kind: tuple(np.array([(b.position, b.host) for b in self.bays if b.kind == kind]).T) for kind in self.kinds
+        }
         self.left: dict[str, int] = {}
         self.cpus: list[float] = [math.inf if n.cpus is None else round(n.cpus * WHOLE) for n in self.nodes]
         self.memory: list[float] = [math.inf if n.memory is None else n.memory for n in self.nodes]
@@ -132,18 +141,30 @@ class Room:
         """Bays in buckets by how many accelerators this job can use there, its CPUs and host memory counted."""
         if job.cpus is None and job.host_memory is None:
             return self.levels[kind]
+        free, cpus, memory = self._arrays()
+        positions, hosts = self._of_kind[kind]
+        cores, room = needs(job, max(job.gang, 1))
+        usable = free[positions]
+        for have, need in ((cpus, cores), (memory, room)):
+            if need:
+                usable = np.minimum(usable, np.floor(have[hosts] * max(job.gang, 1) / need))
         levels = [0] * (self.largest[kind] + 1)
-        gang = max(job.gang, 1)
-        for bay in self.bays:
-            if bay.kind == kind and (free := self.free[bay.position].bit_count()):
-                while free and not self.hosts(job, bay.host, free / gang):
-                    free -= 1
-                levels[free] |= 1 << bay.position
+        for count in np.unique(usable):
+            there = np.zeros(len(self.bays), np.bool_)
+            there[positions[usable == count]] = True
+            levels[int(count)] = int.from_bytes(np.packbits(there, bitorder="little").tobytes(), "little")
         return levels
 
-    def hosts(self, job: Job, host: int, part: float = 1.0) -> bool:
-        """Whether a node has the CPUs and host memory for this part of the job."""
-        cpus, memory = needs(job, part)
+    def _arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Free accelerators by bay, free CPUs (thousandths) and memory (bytes) by node, until the room changes."""
+        if self._seen[0] != self.version:
+            free = np.array([mask.bit_count() for mask in self.free], np.float64)
+            self._seen = self.version, (free, np.array(self.cpus), np.array(self.memory))
+        return self._seen[1]
+
+    def hosts(self, job: Job, host: int, count: int) -> bool:
+        """Whether a node has the CPUs and host memory that go with so many of the job's accelerators."""
+        cpus, memory = needs(job, count)
         return cpus <= self.cpus[host] and memory <= self.memory[host]
 
     def could_ever(self, job: Job) -> bool:
@@ -278,21 +299,25 @@ def thousandths(job: Job) -> int:
     return max(1, round(job.share * WHOLE))
 
 
-def needs(job: Job, part: float) -> tuple[int, int]:
-    """Thousandths of CPUs and bytes of host memory for this part of a job, rounded up to whole ones."""
-    cpus, memory = (job.cpus or 0.0) * WHOLE * part, (job.host_memory or 0) * part
-    return math.ceil(round(cpus, 6)), math.ceil(round(memory, 6))  # 2.007 x 1000 is a little more than 2007
+def needs(job: Job, count: int) -> tuple[int, int]:
+    """Thousandths of CPUs and bytes of host memory that go with so many of the job's accelerators, rounded up.
+
+    A job without accelerators has all its needs with a count of 1.
+    """
+    gang = max(job.gang, 1)
+    cpus = math.ceil(round((job.cpus or 0.0) * WHOLE, 6))  # 2.007 x 1000 is a little more than 2007
+    return -(-cpus * count // gang), -(-(job.host_memory or 0) * count // gang)
 
 
-def parts(job: Job, placement: Placement) -> Iterator[tuple[str, float]]:
-    """Yields (node, part of the job there): CPUs and host memory go with the accelerators."""
+def parts(job: Job, placement: Placement) -> Iterator[tuple[str, int]]:
+    """Yields (node, accelerators there): CPUs and host memory go with them."""
     for node, accelerators in placement:
-        yield node, len(accelerators) / job.gang if job.gang else 1.0
+        yield node, len(accelerators) if job.gang else 1
 
 
 def fits_node(job: Job, node: Node) -> bool:
     """Whether an empty node has the CPUs and host memory of the whole job."""
-    cpus, memory = needs(job, 1.0)
+    cpus, memory = needs(job, 1)
     return (node.cpus is None or cpus <= round(node.cpus * WHOLE)) and (node.memory is None or memory <= node.memory)
 
 

@@ -59,26 +59,31 @@ class Ranked:
     needs_estimates: bool = False
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
-        """Yields starts until the line is blocked."""
-        failed: set[Shape] = set()
-        for job in self._line(cluster):
-            if failed and job.shape in failed:
-                continue
-            if placement := self.place(job, cluster.room):
-                yield Start(job.id, placement)
-            elif self.strict:
-                return
-            else:
-                failed.add(job.shape)
+        """Yields starts until the line is blocked, or until nobody in it fits."""
+        return self._strict(cluster) if self.strict else self._loose(cluster)
 
-    def _line(self, cluster: ClusterView) -> Iterator[Job]:
-        """The line, shortened to nothing when nobody in it can start: moving scores are dear."""
-        if self.strict and not isinstance(self.score, Moving):
-            return cluster.pending.by(self.score)
-        rows = fitting(cluster)
-        if self.strict and len(rows):
-            return cluster.pending.by(self.score)
-        return in_order(cluster, self.score, rows)
+    def _strict(self, cluster: ClusterView) -> Iterator[Decision]:
+        if isinstance(self.score, Moving) and not len(fitting(cluster)):
+            return  # moving scores are dear
+        for job in cluster.pending.by(self.score):
+            placement = self.place(job, cluster.room)
+            if placement is None:
+                return
+            yield Start(job.id, placement)
+
+    def _loose(self, cluster: ClusterView) -> Iterator[Decision]:
+        failed: set[Shape] = set()
+        while start := self._first_that_fits(cluster, failed):
+            yield start
+
+    def _first_that_fits(self, cluster: ClusterView, failed: set[Shape]) -> Start | None:
+        """Looked for afresh after each start: most often nobody of thousands fits any more."""
+        for job in in_order(cluster, self.score, fitting(cluster)):
+            if job.shape not in failed:
+                if placement := self.place(job, cluster.room):
+                    return Start(job.id, placement)
+                failed.add(job.shape)
+        return None
 
 
 def fitting(cluster: ClusterView) -> Rows:

@@ -162,7 +162,7 @@ def usable(job: Job, room: Room, kind: str) -> dict[str, int]:
     for bay in room.bays:
         if bay.kind == kind:
             counts = range(min(room.free[bay.position].bit_count(), job.gang) + 1)
-            most[bay.node] = max((c for c in counts if room.hosts(job, bay.host, c / job.gang)), default=0)
+            most[bay.node] = max((c for c in counts if room.hosts(job, bay.host, c)), default=0)
     return most
 
 
