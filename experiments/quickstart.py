@@ -52,6 +52,7 @@ def run_all(args: Quickstart) -> int:
         cluster=args.cluster,
         out=args.out / "policy",
         estimates=args.estimates,
+        objective="jct",
         oversized="skip",
         steps=args.steps,
         jobs=args.jobs,
