@@ -69,15 +69,15 @@ class Easy:
     def _overtaking(self, promise: Promise, cluster: ClusterView) -> Start | None:
         """The next to start. Looked for afresh after each: most often nobody of thousands fits any more."""
         for job in in_order(cluster, self.order, promise.candidates(cluster)):
-            if job.id in promise.refused or job.shape in promise.failed:
+            in_time = cluster.now + expected(job) <= promise.time
+            if job is promise.head or job.shape in (promise.failed if in_time else promise.refused):
                 continue
             placement = self.place(job, cluster.room)
             if placement is None:
                 promise.failed.add(job.shape)
-            elif cluster.now + expected(job) <= promise.time or self._leaves(promise, job, placement):
+            elif in_time or self._leaves(promise, job, placement):
                 return Start(job.id, placement)
-            else:
-                promise.refused.add(job.id)
+            promise.refused.add(job.shape)
         return None
 
     def _leaves(self, promise: Promise, job: Job, placement: Placement) -> bool:
@@ -97,18 +97,15 @@ class Promise:
         head: who it is.
         time: when it will fit, seconds.
         then: the room there will be at that time, without the head itself.
-        refused: jobs that would break the promise.
         failed: shapes for which there is no place now.
+        refused: shapes that would break the promise beyond its time, those that failed among them.
     """
 
     head: Job
     time: float
     then: Space
-    refused: set[int] = field(default_factory=set)
     failed: set[Shape] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.refused.add(self.head.id)
+    refused: set[Shape] = field(default_factory=set)
 
     def candidates(self, cluster: ClusterView) -> Rows:
         """The rows of `cluster.pending.columns` of those that may fit and keep the promise."""
