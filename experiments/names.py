@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import pkgutil
 import re
 import sys
@@ -68,6 +69,13 @@ def check_estimates(name: str, policy: Policy, trace: Trace) -> None:
             f"policy '{name}' needs run time estimates, and {which} in trace '{trace.name}'; "
             "add --estimates exact or --estimates noisy:SIGMA"
         )
+
+
+def check_restart(name: str, policy: Policy, restart: float) -> None:
+    """Raises BadInput if restarts of so many seconds could keep the policy from ever ending."""
+    longest = getattr(policy, "longest_restart", math.inf)
+    if restart > longest:
+        raise BadInput(f"policy '{name}' takes restarts of {longest:g} s at most; lower --restart-cost")
 
 
 def _find(name: str) -> Policy:

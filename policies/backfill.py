@@ -68,16 +68,18 @@ class Easy:
 
     def _overtaking(self, promise: Promise, cluster: ClusterView) -> Start | None:
         """The next to start. Looked for afresh after each: most often nobody of thousands fits any more."""
+        refused: set[Shape] = set()
         for job in in_order(cluster, self.order, promise.candidates(cluster)):
             in_time = cluster.now + expected(job) <= promise.time
-            if job is promise.head or job.shape in (promise.failed if in_time else promise.refused):
+            if job is promise.head or job.shape in promise.failed or (job.shape in refused and not in_time):
                 continue
             placement = self.place(job, cluster.room)
             if placement is None:
                 promise.failed.add(job.shape)
             elif in_time or self._leaves(promise, job, placement):
                 return Start(job.id, placement)
-            promise.refused.add(job.shape)
+            else:
+                refused.add(job.shape)
         return None
 
     def _leaves(self, promise: Promise, job: Job, placement: Placement) -> bool:
@@ -98,14 +100,12 @@ class Promise:
         time: when it will fit, seconds.
         then: the room there will be at that time, without the head itself.
         failed: shapes for which there is no place now.
-        refused: shapes that would break the promise beyond its time, those that failed among them.
     """
 
     head: Job
     time: float
     then: Space
     failed: set[Shape] = field(default_factory=set)
-    refused: set[Shape] = field(default_factory=set)
 
     def candidates(self, cluster: ClusterView) -> Rows:
         """The rows of `cluster.pending.columns` of those that may fit and keep the promise."""

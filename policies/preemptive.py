@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ class Preemptive:
         place: where a job may stand.
         tick: seconds between the ticks that a world should give it, because ranks change while nothing happens.
         needs_estimates: the ranks read `Job.estimate`.
+        longest_restart: seconds; if a restart takes longer, jobs could be stopped again and again with nothing done.
     """
 
     waiting: Score
@@ -37,6 +39,7 @@ class Preemptive:
     place: Place = packed
     tick: float | None = None
     needs_estimates: bool = False
+    longest_restart: float = math.inf
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
         """Yields starts, and then stops for the first that does not fit."""
@@ -48,31 +51,23 @@ class Preemptive:
             yield Start(job.id, placement)
 
     def _make_room(self, job: Job, cluster: ClusterView) -> Iterator[Decision]:
-        behind = self._behind(job, cluster)
-        room = cluster.room.scratch()
-        for running in cluster.running:
-            if running.stopping:
-                room.give(running.job, running.placement)
-        if self.place(job, room):
-            return
-        asked: list[Running] = []
-        for running in behind:
-            room.give(running.job, running.placement)
-            asked.append(running)
-            if self.place(job, room):
-                yield from (Preempt(r.job.id) for r in self._needed(job, asked, room))
-                return
-
-    def _behind(self, job: Job, cluster: ClusterView) -> list[Running]:
-        """Who may be asked to stop, the last in line first; nobody if they have too few accelerators in all."""
         columns = cluster.running.columns
         ranks = self.running.of(columns, cluster.now)
-        rows = np.flatnonzero(ranks > self.waiting(job, cluster))
-        if cluster.room.free_for(job) + columns.gang[rows].sum() < job.gang:
-            return []
-        rows = rows[np.lexsort((-columns.order[rows], -ranks[rows]))]
-        found = (cluster.running[columns.keys[row]] for row in rows)
-        return [r for r in found if r.job.preemptible and not r.stopping]
+        behind = np.flatnonzero(ranks > self.waiting(job, cluster))
+        if not len(behind):
+            return
+        room = _to_come(cluster)
+        if self.place(job, room) or room.free_for(job) + columns.gang[behind].sum() < job.gang:
+            return
+        asked: list[Running] = []
+        for row in behind[np.lexsort((-columns.order[behind], -ranks[behind]))]:
+            running = cluster.running[columns.keys[row]]
+            if running.job.preemptible and not running.stopping:
+                room.give(running.job, running.placement)
+                asked.append(running)
+                if self.place(job, room):
+                    yield from [Preempt(r.job.id) for r in self._needed(job, asked, room)]
+                    return
 
     def _needed(self, job: Job, asked: list[Running], room: Space) -> Iterator[Running]:
         """Of those asked, the ones that the job cannot do without; the best placed in line are spared first."""
@@ -81,6 +76,15 @@ class Preemptive:
             if not self.place(job, room):
                 room.give(running.job, running.placement)
                 yield running
+
+
+def _to_come(cluster: ClusterView) -> Space:
+    """The room there will be when all who are stopping have stopped."""
+    room = cluster.room.scratch()
+    for running in cluster.running:
+        if running.stopping:
+            room.give(running.job, running.placement)
+    return room
 
 
 def remaining(job: Job, cluster: ClusterView) -> float:
@@ -139,7 +143,7 @@ def least_attained(quantum: float = 3250.0, grace: float = 360.0) -> Preemptive:
             360 is Gavel's round (Narayanan et al., OSDI 2020).
     """
     levels = Levels(quantum, grace)
-    return Preemptive(levels.waiting, Moving(levels.running), tick=grace)
+    return Preemptive(levels.waiting, Moving(levels.running), tick=grace, longest_restart=grace)
 
 
 las = least_attained()

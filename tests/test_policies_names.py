@@ -11,7 +11,7 @@ import pytest
 
 from gpuyard.envs.placement import packed, spread
 from gpuyard.envs.session import Policy
-from gpuyard.experiments.names import all_placements, all_policies, check_estimates, place, policy
+from gpuyard.experiments.names import all_placements, all_policies, check_estimates, check_restart, place, policy
 from gpuyard.policies.backfill import Easy, easy
 from gpuyard.policies.orders import fifo, sjf, wfp3
 from gpuyard.policies.preemptive import srtf
@@ -119,6 +119,14 @@ def test_missing_estimates_are_said_before_anything_runs() -> None:
         check_estimates("sjf", sjf, trace(None, None))
     with pytest.raises(BadInput, match=r"job 1 is the first without .* --estimates exact or --estimates noisy:SIGMA$"):
         check_estimates("srtf", srtf, trace(1.0, None, None))
+
+
+def test_las_cannot_take_restarts_beyond_its_grace() -> None:
+    check_restart("las", policy("las"), 360.0)
+    check_restart("srtf", srtf, 1e9)
+    check_restart("fifo", fifo, 1e9)
+    with pytest.raises(BadInput, match=r"^policy 'las' takes restarts of 360 s at most; lower --restart-cost$"):
+        check_restart("las", policy("las"), 361.0)
 
 
 def test_a_strangers_policy_says_nothing_of_estimates() -> None:
