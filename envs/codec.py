@@ -33,11 +33,13 @@ class Menu:
 
     Attributes:
         mask: bool of shape (rows,): what may be chosen. At least one row may.
+        jobs: the candidates' ids, row by row, in order of submission.
         choose: row -> the decision, None to wait.
         observe: makes the observation.
     """
 
     mask: Mask
+    jobs: list[int]
     choose: Callable[[int], Decision | None]
     observe: Callable[[], Observation]
 
@@ -96,7 +98,7 @@ def by_size(job: Job, _: ClusterView) -> float:
 
 
 ORDERS: tuple[Score, ...] = (by_arrival, by_estimate, by_area, by_gang, by_size)
-"""A window of one order hides the right job: candidates are drawn from all of them in turn."""
+"""A window of one order hides the right job: each gives its first few, and the oldest fill what is left."""
 
 ROW = (
     "candidate", "known", "estimate", "area", "attained", "gang", "width", "fits", "wait", "time_to_fit", "pressure",
@@ -127,7 +129,7 @@ SCALE = 1.0 / 16.0
 NEVER = float(np.exp(16.0))
 _STATIC = slice(Columns.KNOWN, Columns.LOG_GANG + 1)
 _SCALES = np.array([[1.0], [SCALE], [SCALE], [SCALE], [SCALE]])
-_RANKED = [Columns.ORDER, Columns.LOG_ESTIMATE, Columns.LOG_AREA]
+_RANKED = [Columns.ORDER, Columns.SHORT, Columns.SMALL]
 
 
 @dataclass(slots=True)
@@ -161,6 +163,8 @@ class Starts:
         keys = self.candidates(cluster)
         columns = cluster.pending.columns
         those = columns.of(keys)
+        order = those[Columns.ORDER].argsort()
+        keys, those = [keys[row] for row in order.tolist()], those[:, order]
         placements = self._placements(cluster, columns, those[Columns.SHAPE])
         fits = [placement is not None for placement in placements]
         mask = np.zeros(self.k + 1, np.bool_)
@@ -179,7 +183,7 @@ class Starts:
                 observation[-1, 1] = cluster.room.spare / (cluster.room.size or 1)
             return observation
 
-        return Menu(mask, choose, observe)
+        return Menu(mask, keys, choose, observe)
 
     def candidates(self, cluster: ClusterView) -> list[int]:
         """The ids of the candidates: all that wait, or a union of orders, each giving its first few."""
@@ -203,7 +207,8 @@ class Starts:
 
 
 def describe(cluster: ClusterView, those: Floats, fits: list[bool], out: Observation) -> None:
-    """Fills an observation of shape (k + 1, features); `those` are the candidates' columns, shape (13, candidates)."""
+    """Fills an observation of shape (k + 1, features); `those` are the candidates' columns, shape (16, candidates),
+    in order of submission."""
     room, now, count = cluster.room, cluster.now, len(fits)
     free = float(room.spare)
     gang = those[Columns.GANG]
@@ -212,7 +217,7 @@ def describe(cluster: ClusterView, those: Floats, fits: list[bool], out: Observa
     view = np.empty((len(ROW), count))
     view[0] = 1.0
     np.multiply(those[_STATIC], _SCALES, out=view[1:6])
-    np.divide(gang, room.size, out=view[6])
+    np.divide(gang, max(room.size, 1), out=view[6])
     view[7] = fits
     np.subtract(now, those[Columns.SUBMIT], out=view[8])
     view[9] = to_fit = time_to_fit(gang, free, ends, freed, now)
@@ -221,7 +226,7 @@ def describe(cluster: ClusterView, those: Floats, fits: list[bool], out: Observa
     logs *= SCALE
     np.subtract(view[8], view[2], out=view[10])
     np.minimum(gang / max(free, 1.0), 4.0, out=view[11])
-    view[12, those[Columns.ORDER].argsort()] = places(count)
+    view[12] = places(count)
     view[13:15] = 0.0
     view[13, heads[1]] = view[14, heads[2]] = 1.0
     view[15:] = spares(those, heads, to_fit[heads], free, ends, freed, now)
@@ -238,10 +243,11 @@ def places(count: int) -> Floats:
 def whole(cluster: ClusterView, view: Floats, head: int, ends: Floats) -> tuple[float, ...]:
     """The cluster's own features; `view` holds the candidates', shape (features, candidates)."""
     shown, pending, running, room = view.shape[1], len(cluster.pending), len(cluster.running), cluster.room
-    work = float(np.expm1(view[3] / SCALE).sum()) * pending / shown / room.size
+    size = max(room.size, 1)
+    work = float(np.expm1(view[3] / SCALE).sum()) * pending / shown / size
     next_end = max(0.0, float(ends[0]) - cluster.now) if len(ends) else 0.0
     return (
-        room.spare / room.size,
+        room.spare / size,
         log1p(pending) * SCALE,
         log1p(running) * SCALE,
         log1p(work) * SCALE,
@@ -259,11 +265,14 @@ def whole(cluster: ClusterView, view: Floats, head: int, ends: Floats) -> tuple[
 def expected_ends(cluster: ClusterView) -> tuple[Floats, Floats]:
     """When running jobs are expected to end, ascending, and how many accelerators will be free then.
 
-    Both of shape (running,). A job beyond its estimate is expected to end now; without an estimate it is NaN, at last.
+    Both of shape (running,), over all kinds; a share counts as its part. A job beyond its estimate is expected to end
+    now; without an estimate it is NaN, at last.
     """
     columns = cluster.running.columns
     order = columns.end.argsort()
-    return np.maximum(columns.end[order], cluster.now), cluster.room.spare + columns.gang[order].cumsum()
+    return np.maximum(columns.end[order], cluster.now), cluster.room.spare + columns.column(Columns.HELD)[
+        order
+    ].cumsum()
 
 
 def time_to_fit(gang: Floats, free: float, ends: Floats, freed: Floats, now: float) -> Floats:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 from ..traces.job import Job
 from ..traces.rows import lines
 from ..traces.trouble import BadInput
 from .cluster import Cluster
 from .nodes import Accelerator, Node
-from .vocabulary import Decision, Event, Placement, Preempt, Start, Stopped, Submitted, Tick
+from .vocabulary import Decision, Event, Placement, Preempt, Reason, Start, Stopped, Submitted, Tick
 
 FORMAT = 1
+REASONS = get_args(Reason)
 Entry = Event | Decision
 
 
@@ -89,7 +91,7 @@ class Log:
             log = cls(tuple(_read_node(n) for n in head["nodes"]))
             for number, text in rows:  # noqa: B007 (the complaint below names it)
                 log.entries.append(_read_entry(json.loads(text)))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, BadInput):
                 raise
             raise BadInput(f"{path}, line {number}: is not a line of a gpuyard log; cut the file before it") from None
@@ -132,10 +134,14 @@ def _line(time: float, entry: Entry) -> str:
 
 
 def _read_entry(row: dict[str, Any]) -> Entry:
+    if not isinstance(row["time"], int | float) or not math.isfinite(row["time"]):
+        raise ValueError(row)
     match row:
         case {"event": "submitted", "time": time, "job": job}:
             return Submitted(time, _read_job(job))
-        case {"event": "stopped", "time": time, "job": job_id, "reason": reason, "progress": progress}:
+        case {"event": "stopped", "time": time, "job": job_id, "reason": reason, "progress": progress} if (
+            reason in REASONS
+        ):
             return Stopped(time, job_id, reason, progress)
         case {"event": "tick", "time": time}:
             return Tick(time)

@@ -70,7 +70,8 @@ class Summary:
         jobs: submitted.
         finished, failed: ended well, ended badly.
         makespan: from the first submission to the last end.
-        utilization: accelerator-seconds held over accelerator-seconds there were in the makespan.
+        utilization: accelerator-seconds held over accelerator-seconds there were, from the first submission to the
+            log's end (which is the last end, if all jobs ended).
         preemptions: stops that sent a job back to the queue.
         decisions: made by the policy.
     """
@@ -111,6 +112,7 @@ class Story:
     submitted: int
     first: float
     last: float
+    until: float
     busy: float
     preemptions: int
     decisions: int
@@ -154,7 +156,7 @@ def read(log: Log) -> Story:
     )
     ended.sort(key=lambda row: row[1])
     last = max((row[3] for row in ended), default=now)
-    return Story(_columns(ended), len(ended) + len(lives), first or 0.0, last, busy, preemptions, decisions)
+    return Story(_columns(ended), len(ended) + len(lives), first or 0.0, last, now, busy, preemptions, decisions)
 
 
 def _columns(rows: list[tuple[int, float, float, float, float, float, int, bool]]) -> Ended:
@@ -168,6 +170,7 @@ def summary(log: Log, only: Collection[int] | None = None) -> Summary:
     ended = story.ended if only is None else story.ended.only(only)
     some = len(ended.job) > 0
     makespan = story.last - story.first if some else None
+    span = story.until - story.first
     capacity = sum(len(node.accelerators) for node in log.nodes)
     failed = int(ended.failed.sum())
     return Summary(
@@ -180,20 +183,21 @@ def summary(log: Log, only: Collection[int] | None = None) -> Summary:
         mean_wait=float(ended.wait.mean()) if some else None,
         mean_bounded_slowdown=float(ended.bounded_slowdown.mean()) if some else None,
         makespan=makespan,
-        utilization=story.busy / (capacity * makespan) if makespan and capacity else None,
+        utilization=story.busy / (capacity * span) if some and span and capacity else None,
         preemptions=story.preemptions,
         decisions=story.decisions,
     )
 
 
 def integral(log: Log, rate: Rate) -> float:
-    """The integral of a rate over a log, by replaying it: what an environment with that rate would have paid in all."""
-    cluster, total = Cluster(log.nodes), 0.0
+    """The integral of a rate over a log, from its first event on: what an environment with that rate pays in all."""
+    cluster, total, started = Cluster(log.nodes), 0.0, False
     for entry in log.entries:
         if isinstance(entry, Start | Preempt):
             cluster.decide(entry)
             continue
-        if entry.time > cluster.now:
+        if started and entry.time > cluster.now:
             total += rate(cluster) * (entry.time - cluster.now)
         cluster.observe(entry)
+        started = True
     return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections import Counter
@@ -115,17 +116,25 @@ def _rack_of(table: object, first: int, where: str) -> list[Node]:
     for key, value in table.items():
         if key not in known:
             raise BadInput(f"{where}: unknown key '{key}'; known are {', '.join(known)}")
-        if not isinstance(value, known[key]) or isinstance(value, bool) or (not isinstance(value, str) and value < 0):  # type: ignore[arg-type]
+        if not isinstance(value, known[key]) or isinstance(value, bool) or not _sane(value):  # type: ignore[arg-type]
             raise BadInput(f"{where}: '{key}' cannot be {value!r}")
     count, each = table.get("count", 1), table.get("accelerators", 0)
     if count < 1 or count * max(each, 1) > _MOST:
         raise BadInput(f"{where}: 'count' must be 1 or more, and at most {_MOST:,} accelerators in all")
+    if not each and "kind" in table:
+        raise BadInput(
+            f"{where}: 'accelerators' is missing; say how many {table['kind']} a node has, or leave out 'kind'"
+        )
     if each and "kind" not in table:
         raise BadInput(f"{where}: 'kind' is missing; say what its {each} accelerators are")
     memory = table.get("memory_gib")
     return rack(
         first, count, each, table.get("kind", ""), table.get("cpus"), None if memory is None else int(memory * 2**30)
     )
+
+
+def _sane(value: str | float) -> bool:
+    return bool(value) if isinstance(value, str) else 0 <= value < math.inf
 
 
 def read_openb(path: Path) -> tuple[Node, ...]:

@@ -1,7 +1,7 @@
 """Where a job may stand. A placement function answers for one job in the room there is, or None: it has to wait.
 
-They are written over buckets of bays by usable count, so none of them looks at every node. A gang stands on one kind of
-accelerator. Placement lives beside the room because the codec proposes placements too.
+They are written over buckets of bays by usable count, so whole accelerators are found without looking at every node. A
+gang stands on one kind of accelerator. Placement lives beside the room because the codec proposes placements too.
 """
 
 from __future__ import annotations
@@ -18,45 +18,67 @@ Place = Callable[[Job, Room], "Placement | None"]
 
 def packed(job: Job, room: Room) -> Placement | None:
     """Fewest nodes, tightest fit; spans nodes when it must. The default."""
-    return _place(job, room, _pack, min)
+    return _place(job, room, _pack, min, _tightness)
 
 
 def first_fit(job: Job, room: Room) -> Placement | None:
     """The first node, in the cluster's order, that holds the gang; else the first free accelerators of all nodes."""
-    return _place(job, room, _first, _earliest)
+    return _place(job, room, _first, _earliest, _earliness)
 
 
 def consolidated(job: Job, room: Room) -> Placement | None:
     """A gang that fits a node gets one, tightest fit, or waits; a larger one takes whole nodes and one remainder."""
-    return _place(job, room, _consolidate, min)
+    return _place(job, room, _consolidate, min, _tightness)
 
 
 def spread(job: Job, room: Room) -> Placement | None:
     """Evenly: each accelerator on the node with the most free, a share on one of its own if there is one."""
-    return _place(job, room, _spread, max)
+    return _place(job, room, _spread, max, _width)
 
 
 Pick = Callable[[int, Levels, Room], "Placement | None"]
 
 
-def _place(job: Job, room: Room, pick: Pick, choose: Callable[..., tuple[float, int]]) -> Placement | None:
+Rank = Callable[[Placement, Room], tuple[int, int]]
+"""Which of the placements on different kinds is taken: the smallest, and of equals the job's first kind."""
+
+
+def _place(job: Job, room: Room, pick: Pick, choose: Callable[..., tuple[float, int]], rank: Rank) -> Placement | None:
     if job.gang == 0:
         return _host(job, room, choose)
     if job.share == 1:
-        return _whole(job, room, pick)
+        return _whole(job, room, pick, rank)
     if choose is max:
-        return _whole(job, room, pick) or _shared(job, room, choose)
-    return _shared(job, room, choose) or _whole(job, room, pick)
+        return _whole(job, room, pick, rank) or _shared(job, room, choose)
+    return _shared(job, room, choose) or _whole(job, room, pick, rank)
 
 
-def _whole(job: Job, room: Room, pick: Pick) -> Placement | None:
+def _whole(job: Job, room: Room, pick: Pick, rank: Rank) -> Placement | None:
     best: Placement | None = None
+    upto = 1 if job.kinds else 2  # a job that names kinds has them in its order, unless another needs fewer nodes
     for kind in room.kinds_for(job):
         if room.count[kind] >= job.gang:
             found = pick(job.gang, room.levels_for(job, kind), room)
-            if found and (best is None or len(found) < len(best)):
+            if found and (best is None or rank(found, room)[:upto] < rank(best, room)[:upto]):
                 best = found
     return best
+
+
+def _slack(placement: Placement, room: Room) -> int:
+    """Accelerators that stay free on the bays of a placement."""
+    return sum(room.free[room.seat[part[0]][0]].bit_count() - len(part) for _, part in placement)
+
+
+def _tightness(placement: Placement, room: Room) -> tuple[int, int]:
+    return len(placement), _slack(placement, room)
+
+
+def _earliness(placement: Placement, room: Room) -> tuple[int, int]:
+    return min(len(placement), 2), room.seat[placement[0][1][0]][0]
+
+
+def _width(placement: Placement, room: Room) -> tuple[int, int]:
+    return -len(placement), -_slack(placement, room)
 
 
 def _pack(gang: int, levels: Levels, room: Room) -> Placement | None:

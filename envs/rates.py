@@ -34,7 +34,7 @@ def idle_accelerators(cluster: ClusterView) -> float:
 def slowdown(trace: Trace) -> Rate:
     """Minus the growth of the summed bounded slowdown: 1 / max(run, 10 s) for each job in the system, per second.
 
-    It knows the true run times: it may be a training reward, never an observation. Its integral is the sum of
+    It knows the true run times: it may be a training reward, never an observation. Its integral is minus the sum of
     (wait + run) / max(run, 10 s), which is the bounded slowdown but for its floor of 1.
     """
     return Weighted({job: 1.0 / max(run, 10.0) for job, run in trace.durations.items()})
@@ -44,10 +44,8 @@ class Weighted:
     """Minus the summed weights of the jobs in the system."""
 
     def __init__(self, weights: Mapping[int, float]) -> None:
-        self._first = min(weights, default=0)
-        self._weights = np.zeros(max(weights, default=0) - self._first + 1)
-        for job, weight in weights.items():
-            self._weights[job - self._first] = weight
+        self._jobs = np.array(sorted(weights))
+        self._weights = np.array([weights[job] for job in sorted(weights)])
 
     def __call__(self, cluster: ClusterView) -> float:
         """Minus the sum, per second."""
@@ -55,5 +53,5 @@ class Weighted:
         for roster in (cluster.pending, cluster.running):
             if len(roster):
                 keys = roster.columns.keys
-                total += float(self._weights[np.subtract(keys, self._first)].sum())
+                total += float(self._weights[self._jobs.searchsorted(keys)].sum())
         return -total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import log1p, log2, nan
+from math import inf, log1p, log2, nan
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -16,6 +16,9 @@ from .vocabulary import Placement
 
 if TYPE_CHECKING:
     from .cluster import ClusterView
+
+MOST_ORDERS = 32
+"""Orders of one roster at most: more come from scores that are made anew at each call."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,27 +74,14 @@ class Columns:
         shapes: a job of each shape that was ever here; column SHAPE holds positions in it.
     """
 
-    (
-        SUBMIT,
-        GANG,
-        ESTIMATE,
-        ATTAINED,
-        ORDER,
-        SINCE,
-        END,
-        SHAPE,
-        KNOWN,
-        LOG_ESTIMATE,
-        LOG_AREA,
-        LOG_ATTAINED,
-        LOG_GANG,
-    ) = range(13)
+    SUBMIT, GANG, ESTIMATE, ATTAINED, ORDER, SINCE, END, SHAPE, HELD, SHORT, SMALL = range(11)
+    KNOWN, LOG_ESTIMATE, LOG_AREA, LOG_ATTAINED, LOG_GANG = range(11, 16)
 
     def __init__(self) -> None:
         self.keys: list[int] = []
         self.shapes: list[Job] = []
         self._numbers: dict[Shape, int] = {}
-        self._data = np.empty((13, 64))
+        self._data = np.empty((16, 64))
         self._row: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -110,7 +100,8 @@ class Columns:
         if shape == len(self.shapes):
             self.shapes.append(job)
         self._data[:, row] = (
-            job.submit, job.gang, estimate if known else nan, attained, order, since, end, shape, known,
+            job.submit, job.gang, estimate if known else nan, attained, order, since, end, shape, job.gang * job.share,
+            estimate if known else inf, estimate * gang if known else inf, known,
             log1p(estimate), log1p(estimate * gang), log1p(attained), log2(gang),
         )  # fmt: skip
         self._row[job.id] = row
@@ -125,7 +116,7 @@ class Columns:
             self._row[last] = row
 
     def of(self, keys: list[int]) -> Floats:
-        """The columns of these jobs alone, shape (13, len(keys)): rows are SUBMIT, GANG, ESTIMATE and so on."""
+        """The columns of these jobs alone, shape (16, len(keys)): rows are SUBMIT, GANG, ESTIMATE and so on."""
         return self._data[:, [self._row[key] for key in keys]]
 
     def column(self, number: int) -> Floats:
@@ -240,6 +231,11 @@ class Roster(Generic[T]):
     def _order(self, score: Score) -> tuple[Any, dict[int, tuple[float, int, T]]]:
         found = self._orders.get(score)
         if found is None:
+            if len(self._orders) == MOST_ORDERS:
+                raise ValueError(
+                    f"{MOST_ORDERS + 1} orders of one roster: each is kept for ever, so a score must be one object, "
+                    "not a function made anew at each call; define it once, outside decide"
+                )
             entry_of = {key: (score(h[0], self._view), h[3], h[0]) for key, h in self._held.items()}
             found = self._orders[score] = (SortedList(entry_of.values()), entry_of)
         return found

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 
 from ..traces.job import Trace
+from ..traces.trouble import BadInput
 from .codec import Codec, Mask, Menu, Observation, Starts
 from .nodes import Nodes, parse
 from .rates import Rate, active_jobs
+from .room import Room
 from .session import Session
 from .sim import RESTART, SimWorld
 
@@ -32,9 +34,12 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         window: consecutive jobs in an episode, drawn at random at each reset; None for the whole trace.
         restart: seconds a preempted job needs before it works again.
         skip_forced: go on by itself while waiting is all that can be done.
+        oversized: what to do with jobs that the cluster could never run.
         render_mode: "ansi" for text, "rgb_array" for a picture of who stands where over time.
 
     `reset(options={"trace": trace})` plays that window instead of a drawn one.
+
+    Raises BadInput for specs that cannot be read, a window of no jobs, and jobs to be refused.
     """
 
     metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 (Gymnasium declares it so)
@@ -50,6 +55,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         window: int | None = 256,
         restart: float = RESTART,
         skip_forced: bool = False,
+        oversized: Literal["refuse", "skip"] = "refuse",
         render_mode: str | None = None,
     ) -> None:
         self.trace = _trace(trace)
@@ -60,6 +66,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         self.render_mode = render_mode
         self.observation_space = self.codec.observation_space  # type: ignore[assignment]
         self.action_space = self.codec.action_space
+        self._check(oversized if trace is not None else "skip")
         self.session: Session | None = None
         self.menu: Menu
 
@@ -68,7 +75,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begins a window at its first submission."""
         super().reset(seed=seed)
-        window: Trace = (options or {}).get("trace") or self._draw()
+        window: Trace = options["trace"] if options and "trace" in options else self.draw()
         if self.rate_of is not None:
             self.rate = self.rate_of(window)
         self.session = Session(SimWorld(window, self.nodes, restart=self.restart))
@@ -82,6 +89,8 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         if self.session is None:
             raise gym.error.ResetNeeded("call reset() before step()")
         row = int(action)
+        if not 0 <= row < len(self.menu.mask):
+            raise gym.error.InvalidAction(f"action {row}: the menu has rows 0 to {len(self.menu.mask) - 1}")
         if not self.menu.mask[row]:
             self.illegal += 1
             row = len(self.menu.mask) - 1 if self.menu.mask[-1] else int(self.menu.mask.argmax())
@@ -110,6 +119,21 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
             return as_text(self.session.cluster)
         return as_pixels(self.session.log) if self.render_mode == "rgb_array" else None
 
+    def _check(self, oversized: str) -> None:
+        """Jobs that can never run would end every episode early, and leave their cost unpaid."""
+        if self.window is not None and self.window < 1:
+            raise BadInput(f"window={self.window}: give 1 job or more, or None for the whole trace")
+        room = Room(self.nodes)
+        shapes = {job.shape: job for job in reversed(self.trace.jobs)}
+        never = {shape for shape, job in shapes.items() if not room.could_ever(job)}
+        out = [job for job in self.trace.jobs if job.shape in never]
+        if out and oversized == "refuse":
+            raise BadInput(f"job {out[0].id} can never run on this cluster; choose a larger one, or oversized='skip'")
+        if out:
+            self.trace = self.trace.of(job for job in self.trace.jobs if job.shape not in never)
+        if not len(self.trace):
+            raise BadInput("the trace has no jobs that this cluster could run; choose another trace or cluster")
+
     def _look(self) -> None:
         assert self.session is not None
         self.menu = self.codec.menu(self.session.cluster)
@@ -130,7 +154,8 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
             self._look()
         return total, over
 
-    def _draw(self) -> Trace:
+    def draw(self) -> Trace:
+        """A window at random, rebased to second 0."""
         if self.window is None or self.window >= len(self.trace):
             return self.trace.rebased()
         start = int(self.np_random.integers(len(self.trace) - self.window + 1))

@@ -14,6 +14,7 @@ import simpy
 from simpy.events import NORMAL, URGENT, EventPriority
 
 from ..traces.job import Job, Trace
+from ..traces.trouble import BadInput
 from .nodes import Nodes
 from .vocabulary import Decision, Event, Preempt, Start, Stopped, Submitted, Tick
 
@@ -36,10 +37,10 @@ class Moment(simpy.Event):
 
 @dataclass(slots=True)
 class _Run:
-    """A run under way: when its work began (restart done), how much is left of it then, and its end."""
+    """A run under way: when its work began (restart done), how much had been done before, and its end."""
 
     begins: float
-    left: float
+    done: float
     end: Moment
     stopping: bool = False
 
@@ -54,19 +55,21 @@ class SimWorld:
         trace: the jobs, and the truth about them.
         nodes: the machines.
         restart: seconds that a job which was preempted needs before it works again.
-        tick: seconds between `Tick` events while jobs are in the system, None for none.
+        tick: seconds between `Tick` events while anything runs or is to come, None for none.
     """
 
     def __init__(self, trace: Trace, nodes: Nodes, *, restart: float = RESTART, tick: float | None = None) -> None:
+        if not 0 <= restart < float("inf") or (tick is not None and not 0 < tick < float("inf")):
+            raise BadInput(f"restart={restart}, tick={tick}: give seconds, 0 or more for a restart, above 0 for a tick")
         self.nodes = nodes
         self.restart, self.tick = restart, tick
         self._durations = trace.durations
-        self._left: dict[int, float] = {}
+        self._done: dict[int, float] = {}
         self._runs: dict[int, _Run] = {}
         self._sim = simpy.Environment()
         self._happened: list[Event] = []
         self._arrivals: Iterator[Job] = iter(trace.jobs)
-        self._active = 0
+        self._coming = True
         self._ticking = False
         self._expect()
 
@@ -94,31 +97,27 @@ class SimWorld:
 
     def _expect(self) -> None:
         job = next(self._arrivals, None)
+        self._coming = job is not None
         if job is not None:
             Moment(self._sim, job.submit, self._arrived, job, NORMAL)
 
     def _arrived(self, moment: Moment) -> None:
         job: Job = moment._value
         self._happened.append(Submitted(job.submit, job))
-        self._active += 1
-        if self.tick and not self._ticking:
-            self._ticking = True
-            Moment(self._sim, self._sim.now + self.tick, self._ticked, None, NORMAL)
+        self._keep_ticking()
         self._expect()
 
     def _start(self, job: int) -> None:
-        now, left = self._sim.now, self._left.get(job)
-        if left is None:
-            begins, left = now, self._durations[job]
-        else:
-            begins = now + self.restart
-        self._runs[job] = _Run(begins, left, Moment(self._sim, begins + left, self._finished, job, URGENT))
+        done = self._done.get(job)
+        begins = self._sim.now if done is None else self._sim.now + self.restart
+        left = self._durations[job] - (done or 0.0)
+        self._keep_ticking()
+        self._runs[job] = _Run(begins, done or 0.0, Moment(self._sim, begins + left, self._finished, job, URGENT))
 
     def _finished(self, moment: Moment) -> None:
         job: int = moment._value
         del self._runs[job]
-        self._left.pop(job, None)
-        self._active -= 1
+        self._done.pop(job, None)
         self._happened.append(Stopped(self._sim.now, job, "finished", self._durations[job]))
 
     def _preempted(self, moment: Moment) -> None:
@@ -127,12 +126,17 @@ class SimWorld:
         if run is None:  # it finished in this very moment, before it could be stopped
             return
         run.end.callbacks = []
-        left = run.left - max(0.0, self._sim.now - run.begins)
-        self._left[job] = left
-        self._happened.append(Stopped(self._sim.now, job, "preempted", self._durations[job] - left))
+        self._done[job] = done = run.done + max(0.0, self._sim.now - run.begins)
+        self._happened.append(Stopped(self._sim.now, job, "preempted", done))
+
+    def _keep_ticking(self) -> None:
+        if self.tick and not self._ticking:
+            self._ticking = True
+            Moment(self._sim, self._sim.now + self.tick, self._ticked, None, NORMAL)
 
     def _ticked(self, _: Moment) -> None:
-        self._ticking = self._active > 0
-        if self._ticking and self.tick:
+        """A tick while nothing runs and nothing is to come would only be the first of endlessly many."""
+        self._ticking = False
+        if self._runs or self._coming:
             self._happened.append(Tick(self._sim.now))
-            Moment(self._sim, self._sim.now + self.tick, self._ticked, None, NORMAL)
+            self._keep_ticking()

@@ -26,7 +26,7 @@ class Par:
 
     Attributes:
         times: seconds, ascending.
-        paid: the part paid by then; in between it grows evenly, as the ledger is constant between two events.
+        paid: the part paid by then; in between it is taken to grow evenly.
         cost: what was paid in all.
     """
 
@@ -39,6 +39,9 @@ class Par:
         return float(np.interp(time, self.times, self.paid))
 
 
+NO_PAR = Par(np.zeros(1), np.zeros(1), 1.0)
+"""Nothing is expected: rewards stay what they are."""
+
 Windows = Callable[[int], tuple[Trace, Par]]
 """Environment's number -> the window it plays next, and the par for it."""
 
@@ -49,21 +52,22 @@ class Batch:
     Args:
         envs: environments with equal spaces.
         windows: which window each environment plays next. Rewards are told as parts of its par's cost, less what par
-            paid in the same seconds: an episode's sum is 0 for par, 0.1 for a policy that pays a tenth less.
+            paid in the same seconds: an episode's sum is 0 for par, 0.1 for a policy that pays a tenth less. Without
+            it each environment draws windows of its own, and rewards are the environments'.
 
     Attributes:
         observations: float32 of shape (n, rows, features).
         masks: bool of shape (n, rows), for `observations`.
     """
 
-    def __init__(self, envs: Sequence[SchedulingEnv], windows: Windows) -> None:
+    def __init__(self, envs: Sequence[SchedulingEnv], windows: Windows | None = None) -> None:
         self.envs = list(envs)
-        self._windows = windows
+        self._windows = windows or (lambda number: (self.envs[number].draw(), NO_PAR))
         rows, features = self.envs[0].codec.observation_space.shape
         self.observations: Observation = np.zeros((len(self.envs), rows, features), np.float32)
         self.masks: Mask = np.zeros((len(self.envs), rows), np.bool_)
         self.returns = np.zeros(len(self.envs))
-        self._pars: list[Par] = [Par(np.zeros(1), np.zeros(1), 1.0)] * len(self.envs)
+        self._pars: list[Par] = [NO_PAR] * len(self.envs)
         self._paid = np.zeros(len(self.envs))
         self._steps = np.zeros(len(self.envs), np.int64)
 
@@ -104,6 +108,8 @@ class Batch:
     def _told(self, number: int, reward: float, over: bool) -> float:
         """A reward against par: what is left of it is settled when the episode ends."""
         par, session = self._pars[number], self.envs[number].session
+        if par is NO_PAR:
+            return reward
         assert session is not None
         paid = 1.0 if over else par.by(session.cluster.now)
         told = reward / par.cost + paid - float(self._paid[number])

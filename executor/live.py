@@ -41,7 +41,7 @@ class LiveWorld:
         jobs: in any order, each with a command.
         folder: empty or not there yet; job 7 writes into `job-7/`, see `launch`.
         grace: seconds between the request to stop and the kill.
-        tick: seconds without an event after which a `Tick` comes while jobs are in the system, None for none.
+        tick: seconds without an event after which a `Tick` comes while anything runs or is to come, None for none.
 
     Raises BadInput for a job without a command, ids given twice, and a folder that is in use or cannot be written.
     """
@@ -120,7 +120,7 @@ class LiveWorld:
     def _wait(self) -> Sequence[Event]:
         if self._started is None:
             self._started = time.monotonic()
-        ticks = self.now + self.tick if self._running or self._waiting else math.inf
+        ticks = self.now + self.tick if self._running or self._coming else math.inf
         while self._coming or self._running or ticks < math.inf:
             self._kill_overdue()
             now = self.now

@@ -111,7 +111,7 @@ def compare(args: Compare) -> Comparison:
     More than one worker means new processes: a script that calls this needs `if __name__ == "__main__":`.
     """
     nodes = parse(args.cluster)
-    chosen = policies(args.policy, args.placement)
+    chosen = policies(args.policy, args.placement, args.restart_cost)
     stage = scene(loaded(args.trace, args.estimates, args.seed, args.limit), nodes, chosen, args.oversized)
     part = held_out(stage.trace, args.part, args.windows, args.warmup + args.jobs, args.load)
     contest = Contest(part.windows, args.warmup, tuple(nodes), args.restart_cost, args.placement)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..envs.nodes import Nodes, describe
 from ..envs.picture import draw
+from ..envs.room import Room
 from ..executor.emulated import gpus
 from ..executor.nvml import NoDriver
 from ..traces.catalog import find
@@ -19,6 +20,7 @@ from . import compare, run, train
 from .names import policy
 from .options import command_of, option
 from .screen import out, say
+from .simulate import slug
 
 RIVALS = ("fifo", "sjf", "f1", "easy", "easy(sjf)", "srtf", "las")
 NEARBY = Path("../shared/traces/philly/philly.csv.gz")
@@ -46,11 +48,13 @@ def run_all(args: Quickstart) -> int:
     """Trains, compares and runs; ends with where everything is. Exit code 130 when interrupted, 1 if a job failed."""
     began = time.monotonic()
     spec, told = trace()
+    nodes, hardware = machines(args.gpus)
+    home = args.out / slug(f"{spec.split(':')[0]}-{args.cluster}-{args.estimates}-{args.jobs}-seed{args.seed}")
     say(f"1 of 3: training on {told}")
     settings = train.Train(
         trace=spec,
         cluster=args.cluster,
-        out=args.out / "policy",
+        out=home / "policy",
         estimates=args.estimates,
         objective="jct",
         oversized="skip",
@@ -67,25 +71,25 @@ def run_all(args: Quickstart) -> int:
         cluster=args.cluster,
         estimates=args.estimates,
         oversized="skip",
-        policy=(str(args.out / "policy"), *RIVALS),
+        policy=(str(home / "policy"), *RIVALS),
         windows=args.windows,
         jobs=args.jobs,
         seed=args.seed,
-        out=args.out / "comparison",
+        out=home / "comparison",
+        fresh=True,
     )
     if code := compare.run(contest):
         return code
-    nodes, hardware = machines(args.gpus)
     say(f"3 of 3: the same policy places real processes on {hardware}")
-    folder = args.out / time.strftime("live-%Y%m%d-%H%M%S")
-    jobs = work()
-    log = run.live(nodes, jobs, policy(str(args.out / "policy")), folder)
+    folder = home / time.strftime("live-%Y%m%d-%H%M%S")
+    jobs = work(max(Room(nodes).largest.values()))
+    log = run.live(nodes, jobs, policy(str(home / "policy")), folder)
     rows = run.outcomes(log, jobs)
     run.show(rows, log, folder)
     picture = draw(log, folder / "session.png", f"{len(jobs)} real processes on {describe(nodes)}")
     console = out()
-    console.print(f"\nreport      {args.out / 'comparison' / 'report.html'}", markup=False)
-    console.print(f"policy      {args.out / 'policy'}", markup=False)
+    console.print(f"\nreport      {home / 'comparison' / 'report.html'}", markup=False)
+    console.print(f"policy      {home / 'policy'}", markup=False)
     console.print(f"live log    {folder / 'session.jsonl'}, its picture {picture.name}", markup=False)
     console.print(f"took        {time.monotonic() - began:.0f} s", markup=False)
     return 0 if all(row["state"] == "finished" for row in rows) else 1
@@ -117,15 +121,15 @@ def machines(spec: str | None) -> tuple[Nodes, str]:
     return nodes, describe(nodes)
 
 
-def work() -> tuple[Job, ...]:
-    """Sixteen small real commands: gangs of 1, with some of 2 and 4, that come within two seconds."""
+def work(most: int) -> tuple[Job, ...]:
+    """Sixteen small real commands, gangs of 1, 2 and 4 but at most `most`, that come within two seconds."""
     program = "import os, sys, time; print('GPUs', os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(float(sys.argv[1]))"
     plan = [(1, 1.2), (2, 0.8), (1, 0.3), (4, 0.6), (1, 0.4), (1, 1.5), (2, 0.5), (1, 0.2)] * 2
     return tuple(
         Job(
             number,
             submit=0.12 * number,
-            gang=gang,
+            gang=min(gang, most),
             estimate=seconds,
             name=f"train-{number}",
             command=(sys.executable, "-c", program, str(seconds)),

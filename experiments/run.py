@@ -23,7 +23,7 @@ from ..envs.metrics import summary
 from ..envs.nodes import Nodes, describe
 from ..envs.picture import stays
 from ..envs.session import Policy, Session
-from ..envs.vocabulary import Event, Preempt, Start, Stopped, Submitted
+from ..envs.vocabulary import Decision, Event, InvalidDecision, Preempt, Start, Stopped, Submitted
 from ..executor.emulated import gpus
 from ..executor.jobs import read
 from ..executor.live import LiveWorld
@@ -69,11 +69,19 @@ def live(
             while session.advance():
                 teller.tell(session.log)
                 for decision in chosen.decide(session.cluster):
-                    session.act(decision)
+                    act(session, decision)
                 teller.tell(session.log)
         finally:
             session.log.write(folder / "session.jsonl")
     return session.log
+
+
+def act(session: Session, decision: Decision) -> None:
+    """Acts, or says in one sentence what the policy did wrong."""
+    try:
+        session.act(decision)
+    except InvalidDecision as error:
+        raise BadInput(f"the policy decided what cannot be: {error}; mend the policy") from None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from ..traces.job import Job, Trace
 from ..traces.source import open_trace
 from ..traces.trouble import BadInput
 from .fitting import fitting
-from .names import check_estimates, policy
+from .names import check_estimates, check_restart, policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,17 @@ def told_estimates(mode: str) -> str:
     return f"{mode} (derived from true run times)" if mode.startswith("noisy") else mode
 
 
-def policies(names: Sequence[str], placement: str | None) -> dict[str, Policy]:
-    """The policies by the names they were asked for. Raises BadInput for an unknown one, or one named twice."""
+def policies(names: Sequence[str], placement: str | None, restart: float) -> dict[str, Policy]:
+    """The policies by the names they were asked for.
+
+    Raises BadInput for an unknown one, one named twice, or one that such restarts would keep busy for ever.
+    """
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise BadInput(f"--policy {twice} is given twice; once is enough, as equal runs are equal")
-    return {name: policy(name, placement) for name in names}
+    found = {name: policy(name, placement) for name in names}
+    for name, one in found.items():
+        check_restart(name, one, restart)
+    return found
 
 
 def loaded(spec: str, estimates: str, seed: int, limit: int | None) -> Trace:

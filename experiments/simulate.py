@@ -137,7 +137,7 @@ def slug(name: str) -> str:
 def run(args: Simulate) -> None:
     """Simulates, and prints a table or one JSON object. Raises BadInput."""
     nodes = parse(args.cluster)
-    chosen = policies(args.policy, args.placement)
+    chosen = policies(args.policy, args.placement, args.restart_cost)
     files = log_files(args.log, args.policy)
     stage = scene(loaded(args.trace, args.estimates, args.seed, args.limit), nodes, chosen, args.oversized)
     rows = []

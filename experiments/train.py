@@ -19,15 +19,14 @@ import click
 
 from ..envs.codec import Starts
 from ..envs.nodes import describe, parse
-from ..traces.estimates import with_estimates
 from ..traces.job import Trace
-from ..traces.source import open_trace
 from ..traces.trouble import BadInput
 from ..traces.windows import fingerprint, split
 from .fitting import fitting
 from .lessons import Yard
 from .names import place
 from .options import command_of, option, spoken
+from .scene import loaded, positive
 from .screen import say
 
 FRACTIONS = (0.6, 0.1, 0.3)
@@ -81,6 +80,18 @@ class Train:
                 raise BadInput(f"--{name} {getattr(self, name)}: give 1 or more")
         if not 0 < self.squeeze <= 1:
             raise BadInput(f"--squeeze {self.squeeze}: give a factor above 0, at most 1")
+        for name in ("rate", "entropy"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise BadInput(f"--{name} {getattr(self, name)}: give a number, 0 or more")
+        positive("limit", self.limit)
+        positive("seed", self.seed, 0)
+        if self.envs * self.rollout % self.batch or self.batch < 2:
+            raise BadInput(
+                f"--batch {self.batch}: --envs {self.envs} x --rollout {self.rollout} decisions do not part into such "
+                "minibatches of 2 or more"
+            )
+        if self.out.exists() and not self.out.is_dir():
+            raise BadInput(f"--out {self.out}: is a file; name a folder")
         if self.envs % self.replicas:
             raise BadInput(
                 f"--envs {self.envs} is no multiple of --replicas {self.replicas}; choose numbers that divide"
@@ -105,8 +116,7 @@ class Parts:
 
 def parts(args: Train) -> Parts:
     """Opens the trace, leaves out what cannot run, splits it by time. Raises BadInput where a part is too short."""
-    trace = open_trace(args.trace, seed=args.seed)
-    trace = with_estimates(trace if args.limit is None else trace.first(args.limit), args.estimates, args.seed)
+    trace = loaded(args.trace, args.estimates, args.seed, args.limit)
     whole, skipped = fitting(trace, parse(args.cluster), {args.placement: place(args.placement)}, args.oversized)
     train, validation, test = split(whole, FRACTIONS, GAP)
     for name, part in (("training", train), ("validation", validation)):
@@ -114,6 +124,10 @@ def parts(args: Train) -> Parts:
             raise BadInput(
                 f"the {name} part of {args.trace} has {len(part)} jobs, a window of --jobs {args.jobs} needs more; "
                 "take a longer trace"
+            )
+        if name == "validation" and len(part) - args.jobs + 1 < args.validation:
+            raise BadInput(
+                f"--validation {args.validation}: the {name} part has only {len(part)} jobs; ask for fewer windows"
             )
     return Parts(whole, train, validation, test, len(skipped))
 
@@ -130,7 +144,7 @@ def card(args: Train, found: Parts) -> dict[str, Any]:
     return {
         "codec": {"name": "Starts", "k": args.k, "place": args.placement},
         "network": {"width": args.width},
-        "needs_estimates": args.estimates != "none" and any(j.estimate is not None for j in found.train.jobs),
+        "needs_estimates": args.estimates != "none" and all(j.estimate is not None for j in found.train.jobs),
         "command": spoken("train", args),
         "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(args).items()},
         "trace": {
@@ -171,8 +185,9 @@ def run(args: Train) -> int:
     if args.json:
         click.echo(json.dumps(told, indent=2))
     else:
-        say(f"policy      {args.out}: validation {told['score']:.4f} of the best teacher's cost")
-        say(f"curves      {args.out / 'tensorboard'}")
+        if told["score"] is not None:
+            say(f"policy      {args.out}: validation {told['score']:.4f} of the best teacher's cost")
+            say(f"curves      {args.out / 'tensorboard'}")
     if not done:
         say("interrupted; the same command goes on from here")
     return 0 if done else 130

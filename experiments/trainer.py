@@ -19,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from ..envs.vector import Batch, Par
-from ..policies.learned import Weights, save
+from ..policies.learned import load, save
 from ..policies.network import BatchVecEnv, MenuPolicy, imitate, join
 from ..policies.teachers import TEACHERS
 from ..traces.job import Trace
@@ -49,10 +49,16 @@ class Trainer:
         self.args, self.yard, self.card = args, yard, dict(card)
         self.env = yard.env()
         self.windows = aside.windows(args.validation)
-        self.state: dict[str, Any] = {"steps": 0, "practice": 0, "best": None, "scores": [], "settings": args.same()}
+        self.state: dict[str, Any] = {
+            "steps": 0,
+            "practice": 0,
+            "best": None,
+            "taught": False,
+            "scores": [],
+            "settings": args.same(),
+        }
         self.played, self.base = [0] * args.envs, 0
         self._windows = lru_cache(4 * args.envs)(self._window)
-        self.best: Weights = {}
         self.model = self._model()
         self.policy = cast(MenuPolicy, self.model.policy)
 
@@ -124,6 +130,7 @@ class Trainer:
         say(f"imitation   of {', '.join(f'{name} ({n})' for name, n in taught.most_common())}")
         say(f"            {told_of['agreement']:.0%} of choices agree, entropy {told_of['entropy']:.2f} nats")
         self._validate("imitation")
+        self.state["taught"] = True
 
     def _measure_teachers(self) -> None:
         """What each teacher costs on the validation windows, over the best one there: the bar, and where to begin."""
@@ -144,7 +151,8 @@ class Trainer:
         if left <= 0:
             return
         if not self.state["steps"]:
-            self.policy.network.load_state_dict({k: torch.from_numpy(w) for k, w in self.best.items()})
+            best = load(self.args.out).weights
+            self.policy.network.load_state_dict({k: torch.from_numpy(w) for k, w in best.items()})
         self.model.set_logger(configure(str(self.args.out / "tensorboard"), ["tensorboard"]))
         self.model.num_timesteps = self.state["steps"]
         with progress("practice", self.args.steps) as tell, warnings.catch_warnings():
@@ -152,6 +160,7 @@ class Trainer:
             self.model.learn(left, callback=_Watch(self, tell), reset_num_timesteps=False)
         self.state["steps"] = self.model.num_timesteps
         self._validate("end")
+        self.model.logger.dump(self.model.num_timesteps)
 
     def _validate(self, when: str) -> None:
         """Scores the greedy policy on the validation windows; keeps it if none was better."""
@@ -161,7 +170,7 @@ class Trainer:
         self.state["scores"].append([steps, now])
         best = self.state["best"] is None or now < self.state["best"]
         if best:
-            self.state["best"], self.best = now, weights
+            self.state["best"] = now
             told = {
                 "score": now,
                 "steps": steps,
@@ -175,8 +184,8 @@ class Trainer:
 
     def _keep(self) -> None:
         """Writes what is needed to go on: numbers as safetensors, the rest as JSON."""
-        if self.state["best"] is None:
-            return  # nothing was learned yet
+        if not self.state["taught"]:
+            return  # lessons are short: an interrupted one begins anew
         self.state |= {"steps": self.model.num_timesteps, "practice": self.base + max(self.played)}
         tensors = {f"network.{k}": v for k, v in self.policy.network.state_dict().items()}
         for number, moments in self.policy.optimizer.state_dict()["state"].items():

@@ -24,6 +24,8 @@ from ..envs.vocabulary import Decision
 from ..traces.trouble import BadInput
 
 FORMAT = 1
+MOST = 4096
+"""Candidates, or width, of a policy at most."""
 Weights = Mapping[str, npt.NDArray[np.float32]]
 LAYERS = ("row1", "row2", "pool", "join", "logit", "wait", "value1", "value2")
 
@@ -118,7 +120,9 @@ def load(folder: Path) -> Learned:
     card = _card(folder / "policy.json")
     try:
         codec, width = card["codec"], int(card["network"]["width"])
-        place, k = _place(codec["place"]), int(codec["k"])
+        place, k = _place(codec["place"]), codec["k"]
+        if codec["name"] != "Starts" or type(k) is not int or not 1 <= k <= MOST or not 1 <= width <= MOST:
+            raise ValueError(f"codec {codec}, width {width}")
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{folder / 'policy.json'}: says nothing usable of its codec or network ({error}); save it again"
@@ -157,7 +161,7 @@ def _weights(path: Path, width: int) -> dict[str, npt.NDArray[np.float32]]:
         weights: dict[str, npt.NDArray[np.float32]] = parse(path.read_bytes())
     except FileNotFoundError:
         raise BadInput(f"{path}: is missing; the policy's folder is not whole, copy it again") from None
-    except (SafetensorError, ValueError, OSError, struct.error) as error:
+    except (SafetensorError, KeyError, ValueError, OSError, struct.error) as error:
         raise BadInput(f"{path}: is torn or no safetensors file ({error}); copy it again") from None
     wanted = shapes(width)
     for name, shape in wanted.items():

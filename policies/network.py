@@ -1,4 +1,4 @@
-"""The network of a learned policy, in torch: the one file of gpuyard that imports it.
+"""The network of a learned policy, in torch, which nothing but this and the trainer imports.
 
 Every row of the menu is scored by the same weights, beside a pooled context: the order of rows cannot matter, nor their
 number. A linear rule runs beside the network, so that the untrained policy already is about the best simple rule.
@@ -39,6 +39,7 @@ class Network(nn.Module):
         self.value1, self.value2 = nn.Linear(width, width), nn.Linear(width, 1)
         for quiet in (self.logit, self.wait, self.rule):
             nn.init.zeros_(quiet.weight)
+        nn.init.zeros_(self.logit.bias)
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and values."""
@@ -57,11 +58,11 @@ class Network(nn.Module):
     def follow(self, teacher: Teacher) -> None:
         """Makes the untrained network choose as a teacher does; a factor e in run time is worth one nat."""
         rule = -16.0 * teacher.vector
-        span = float(np.abs(rule).sum())
-        waiting = -1.5 * span
+        low, high = 1.3 * float(np.minimum(rule, 0).sum()), float(np.maximum(rule, 0).sum())
+        waiting = low - 1.0
         for name in (f"spares_{teacher.spares}", f"is_{teacher.strict}"):
-            if name in AT:
-                rule[AT[name]], waiting = span, 0.0
+            if name in AT:  # those that may start rank above waiting, the others below
+                rule[AT[name]], waiting = high - low, high
         with torch.no_grad():
             self.rule.weight.copy_(torch.from_numpy(rule)[None])
             self.wait.bias.fill_(waiting)
@@ -133,7 +134,7 @@ class BatchVecEnv(VecEnv):
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
         """Masks come from the batch; other methods are called on each environment."""
         if method_name == "action_masks":
-            return list(self.batch.masks.copy())
+            return list(self.batch.masks[list(self._get_indices(indices))])
         return [getattr(self.batch.envs[i], method_name)(*args, **kwargs) for i in self._get_indices(indices)]
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:

@@ -7,13 +7,13 @@ from itertools import combinations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rooms import PLACES, Full, legal, rooms
 
 from gpuyard.envs.nodes import Accelerator, Node, parse
 from gpuyard.envs.placement import Place, consolidated, first_fit, packed, spread
 from gpuyard.envs.room import Room, Space
 from gpuyard.envs.vocabulary import Placement
 from gpuyard.traces.job import Job
+from rooms import PLACES, Full, legal, rooms
 from strategies import jobs
 
 BY_NAME = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
@@ -236,3 +236,19 @@ def test_more_room_is_never_worse(full: Full, data: st.DataObject) -> None:
         full.room.give(*full.held[data.draw(st.integers(0, len(full.held) - 1))])
     for place in fits:
         assert place(job, full.room), place.__name__
+
+
+def test_unlike_kinds_each_placement_keeps_its_word() -> None:
+    """Two kinds: the tightest, the first, and the widest stand on different ones."""
+    for spec, place, gang, expected in (
+        ("1x8:A+1x2:B", packed, 2, "n1"),
+        ("1x8:A+1x2:B", consolidated, 2, "n1"),
+        ("1x4:A+4x1:B", spread, 4, "n1"),
+        ("1x4:A+4x1:B", packed, 4, "n0"),
+    ):
+        found = place(Job(1, 0.0, gang), Room(parse(spec)))
+        assert found is not None
+        assert found[0][0] == expected
+    room = Room(parse("1x1:A+1x1:B+1x1:A")).scratch()
+    room.take(Job(0, 0.0), (("n0", ("n0/0",)),))
+    assert first_fit(Job(1, 0.0), room) == (("n1", ("n1/0",)),)

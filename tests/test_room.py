@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rooms import Full, legal, rooms
 
 from gpuyard.envs.nodes import Accelerator, Node, parse
 from gpuyard.envs.placement import packed
 from gpuyard.envs.room import Room, Space
 from gpuyard.envs.vocabulary import InvalidDecision, Placement
 from gpuyard.traces.job import Job
+from rooms import Full, legal, rooms
 from strategies import jobs
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import gymnasium
@@ -11,19 +13,20 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import gpuyard.envs
 from gpuyard.envs.cluster import Cluster
-from gpuyard.envs.codec import ROW, WHOLE, Starts
+from gpuyard.envs.codec import ROW, WHOLE, Starts, expected_ends
 from gpuyard.envs.metrics import integral, read
-from gpuyard.envs.nodes import parse
+from gpuyard.envs.nodes import Node, parse
 from gpuyard.envs.placement import consolidated, packed, spread
 from gpuyard.envs.rates import active_jobs, slowdown
+from gpuyard.envs.register import NAME
 from gpuyard.envs.scheduling import SchedulingEnv
 from gpuyard.envs.vector import Batch, Par
 from gpuyard.envs.vocabulary import InvalidDecision, Start, Submitted
 from gpuyard.experiments.lessons import play as play_rule
 from gpuyard.policies.teachers import TEACHERS
 from gpuyard.traces.job import Job, Trace
+from gpuyard.traces.trouble import BadInput
 from strategies import nodes, traces
 
 
@@ -43,12 +46,66 @@ def test_gymnasium_finds_nothing_to_say(mode: str | None) -> None:
 
 
 def test_it_can_be_made_without_arguments_or_imports_of_ours() -> None:
-    made = gymnasium.make("gpuyard.envs:gpuyard/Scheduling-v0")
+    code = "import gymnasium; made = gymnasium.make('gpuyard.envs:gpuyard/Scheduling-v0'); made.reset(seed=3)"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_its_observations_are_rows_of_features() -> None:
+    made = gymnasium.make(NAME)
     observation, _ = made.reset(seed=3)
     assert made.observation_space.contains(observation)
     assert observation.shape == (33, len(ROW))
     assert len(ROW) == len(WHOLE)
-    assert gpuyard.envs is not None
+
+
+def test_jobs_that_can_never_run_are_refused_or_left_out() -> None:
+    with pytest.raises(BadInput, match="job 3 can never run"):
+        SchedulingEnv(burst(), "1x2:V100")
+    kept = SchedulingEnv(burst(), "1x2:V100", oversized="skip").trace
+    assert {job.gang for job in kept.jobs} == {1, 2}
+
+
+def test_a_cluster_without_accelerators_runs_jobs_without() -> None:
+    jobs = tuple(Job(n, 0.0, 0, cpus=1.0) for n in range(3))
+    one = SchedulingEnv(Trace(jobs, dict.fromkeys(range(3), 5.0)), (Node("n0", (), cpus=2),), Starts(4), window=None)
+    assert play(one, 0) == -(3 * 5.0 + 5.0)
+
+
+@pytest.mark.parametrize("window", [0, -3])
+def test_a_window_of_no_jobs_is_refused(window: int) -> None:
+    with pytest.raises(BadInput, match="window"):
+        env(window=window)
+
+
+def test_unknown_run_times_come_last_and_shares_free_their_part() -> None:
+    cluster = Cluster(parse("1x1:A100"))
+    for n, estimate in enumerate((100.0, None, 50.0)):
+        cluster.observe(Submitted(0.0, Job(n, 0.0, estimate=estimate)))
+    menu = Starts(4).menu(cluster)
+    assert menu.jobs == [0, 1, 2]
+    assert menu.observation[:3, ROW.index("is_shortest")].tolist() == [0, 0, 1]
+    for rule in ("shortest", "smallest", "strict-shortest"):
+        assert menu.jobs[TEACHERS[rule](menu.observation, menu.mask)] == 2
+    shared = Cluster(parse("1x1:A100"))
+    for n in range(10):
+        shared.observe(Submitted(0.0, Job(n, 0.0, share=0.1, estimate=5.0)))
+        shared.decide(Start(n, (("n0", ("n0/0",)),)))
+    assert expected_ends(shared)[1].max() == pytest.approx(1.0)
+
+
+def test_an_action_that_is_no_row_is_refused() -> None:
+    one = env()
+    one.reset()
+    for action in (99, -5):
+        with pytest.raises(gymnasium.error.InvalidAction):
+            one.step(np.int64(action))
+
+
+def test_a_batch_draws_windows_of_its_own() -> None:
+    batch = Batch([env(window=10), env(window=10)])
+    batch.reset()
+    _, rewards, _, _ = batch.step(batch.masks.argmax(1))
+    assert rewards.tolist() == [0.0, 0.0]
 
 
 def test_a_step_decides_or_waits_and_pays_for_time_alone() -> None:
@@ -117,8 +174,7 @@ def test_the_mask_allows_what_the_ledger_accepts_and_forbids_what_it_refuses(
     one.reset()
     while not over:
         menu = one.menu
-        keys = codec.candidates(one.session.cluster)  # type: ignore[union-attr]
-        for row, key in enumerate(keys):
+        for row, key in enumerate(menu.jobs):
             decision = menu.choose(row)
             scratch = one.session.cluster.room.scratch()  # type: ignore[union-attr]
             job = one.session.cluster.pending[key]  # type: ignore[union-attr]
@@ -141,8 +197,8 @@ def test_the_order_of_entry_only_orders_the_rows() -> None:
         for job in order:
             cluster.observe(Submitted(9.0, job))
         codec = Starts(8)
-        keys, menu = codec.candidates(cluster), codec.menu(cluster)
-        rows = {key: menu.observation[row, :12] for row, key in enumerate(keys)}  # what follows depends on ties
+        menu = codec.menu(cluster)
+        rows = {key: menu.observation[row, :12] for row, key in enumerate(menu.jobs)}
         menus.append((rows, menu.observation[-1, 1:8]))
     for key, row in menus[0][0].items():
         np.testing.assert_array_equal(row, menus[1][0][key])
@@ -167,7 +223,7 @@ def test_a_codec_has_room_for_work_that_fits() -> None:
         cluster.observe(Submitted(0.0, Job(n, 0.0, 1 if n == 70 else 4, estimate=1.0 if n != 70 else 9e5)))
     codec = Starts(10)
     menu = codec.menu(cluster)
-    assert [codec.candidates(cluster)[row] for row in np.flatnonzero(menu.mask[:-1])] == [70]
+    assert [menu.jobs[row] for row in np.flatnonzero(menu.mask[:-1])] == [70]
 
 
 def test_reading_a_menu_changes_nothing() -> None:

@@ -90,6 +90,20 @@ def test_it_goes_on_where_it_was_interrupted(
     assert json.loads((tmp_path / "p" / "training" / "state.json").read_text())["steps"] == 512
 
 
+@pytest.mark.parametrize("stage", ["_measure_teachers", "_validate", "_practise"])
+def test_an_interrupt_at_any_stage_leaves_what_the_same_command_goes_on_with(
+    stage: str, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Trainer, stage, interrupt)
+        assert train.run(small(spec, tmp_path / "p")) == 130
+    assert train.run(small(spec, tmp_path / "p")) == 0
+    assert json.loads((tmp_path / "p" / "training" / "state.json").read_text())["steps"] == 512
+
+
 def test_another_training_in_the_same_folder_is_refused(spec: str, tmp_path: Path) -> None:
     train.run(small(spec, tmp_path / "p", steps=0))
     with pytest.raises(BadInput, match="holds a training with --seed 0; choose another --out"):
@@ -116,6 +130,11 @@ def test_windows_of_replicas_are_the_same_and_of_groups_are_not(spec: str, tmp_p
         ({"k": 0}, "give 1 or more"),
         ({"squeeze": 0.0}, "--squeeze 0.0"),
         ({"placement": "nowhere"}, "nowhere"),
+        ({"limit": -5}, "--limit -5"),
+        ({"seed": -1}, "--seed -1"),
+        ({"rate": float("nan")}, "--rate nan"),
+        ({"batch": 255}, "--batch 255"),
+        ({"validation": 100_000}, "ask for fewer windows"),
     ],
 )
 def test_bad_settings_are_one_sentence(spec: str, tmp_path: Path, changes: dict[str, object], why: str) -> None:

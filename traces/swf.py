@@ -23,11 +23,26 @@ NUMBER, SUBMIT, RUN, ALLOCATED, REQUESTED, ESTIMATE, MEMORY, STATUS = 0, 1, 3, 4
 USER, EXECUTABLE, PRECEDING = 11, 13, 16
 TENANT = {"group": 12, "queue": 14, "partition": 15}
 STATUSES = {-1: "of unknown status", 0: "failed", 1: "completed", 5: "cancelled"}
-COLUMNS = (
-    "job number, submit time, wait time, run time, allocated processors, average CPU time, used memory, "
-    "requested processors, requested time, requested memory, status, user, group, executable, queue, partition, "
-    "preceding job, think time"
-).split(", ")
+COLUMNS = [
+    "job number",
+    "submit time",
+    "wait time",
+    "run time",
+    "allocated processors",
+    "average CPU time",
+    "used memory",
+    "requested processors",
+    "requested time",
+    "requested memory",
+    "status",
+    "user",
+    "group",
+    "executable",
+    "queue",
+    "partition",
+    "preceding job",
+    "think time",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +181,7 @@ def _read_header(header: dict[str, str], report: LoadReport) -> None:
         report.note("jobs that the header declares and the file lacks", max(0, int(declared) - report.rows))
 
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _DATE = re.compile(r"\w{3},? +(\w{3}) +(\d{1,2}) +(\d{1,2}):(\d\d):(\d\d) +(?:\S+ +)?(\d{4})")
 
 
