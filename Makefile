@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS ?= learn,dev
 
-.PHONY: install quickstart test fast check format bench clean
+.PHONY: install compiler quickstart test fast check format bench clean
 
 install: $(STAMP)
 
@@ -17,10 +17,13 @@ $(STAMP): pyproject.toml constraints.txt
 quickstart: install
 	$(BIN)/gpuyard quickstart
 
-test: install
+compiler:
+	@sh tests/compiler.sh
+
+test: install compiler
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-fast: install
+fast: install compiler
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 check: install
