@@ -61,11 +61,16 @@ def main() -> None:
         code = cli.main(standalone_mode=False)
     except BadInput as error:
         complain(str(error), 2)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.UsageError as error:
         hint = f" See '{error.ctx.command_path} --help'." if error.ctx else ""
         complain(error.format_message() + hint, 2)
     except click.ClickException as error:
         complain(error.format_message(), 2)
+    except (MemoryError, OverflowError) as error:
+        complain(f"numbers too large for this machine ({error or 'out of memory'}); ask for less, or mend the input", 2)
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted", 130)
     except BrokenPipeError:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, get_args
@@ -77,7 +78,8 @@ class Log:
         except OSError as error:
             raise BadInput(f"{path}: cannot be written ({error.strerror}); choose another --log") from None
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, path: Path) -> Log:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 
@@ -25,8 +27,28 @@ def gpus(spec: str) -> tuple[Node, ...]:
     if spec == "auto":
         from .nvml import probe
 
-        return probe()
+        return tuple(visible(node) for node in probe(skip_busy=True))
     raise BadInput(f"no GPUs {spec!r}; say auto or emulated:COUNTxKIND.{nearest(spec, ['auto', 'emulated:4xA100'])}")
+
+
+def visible(node: Node) -> Node:
+    """The node with those accelerators alone that CUDA_VISIBLE_DEVICES leaves to this program, if it is set.
+
+    It may hold UUIDs, beginnings of them, or indices in the order of the PCI bus. Raises BadInput for none of these.
+    """
+    words = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if words is None:
+        return node
+    chosen = []
+    for word in filter(None, (word.strip() for word in words.split(","))):
+        found = [
+            a for n, a in enumerate(node.accelerators) if str(n) == word or (len(word) > 4 and a.id.startswith(word))
+        ]
+        if len(found) != 1:
+            there = ", ".join(a.id for a in node.accelerators) or "none"
+            raise BadInput(f"CUDA_VISIBLE_DEVICES={words}: '{word}' is none of the GPUs that are free: {there}")
+        chosen += found
+    return replace(node, accelerators=tuple(chosen))
 
 
 def emulated(spec: str) -> tuple[Node, ...]:

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """An interrupt (SIGINT, or SIGTERM if the program handles it) within the block comes at its end.
+    """An interrupt (SIGINT, or SIGTERM and SIGHUP if the program handles them) within the block comes at its end.
 
     A process that is started must be known before anything can go wrong: else nobody would end it. Blocking the
     signals would not do, as the process would inherit that.
     """
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     held: list[int] = []
     caught = [number for number, handler in handlers.items() if callable(handler)]
     if threading.current_thread() is not threading.main_thread():

@@ -35,6 +35,7 @@ class LiveWorld:
 
     Use it as a context manager: on leaving, by whatever way, all processes that it started are ended. An interrupt
     during `wait`, and the end of the program, end them as well; a signal that kills this program outright does not.
+    Of jobs that were ended so, `aftermath` holds the last events.
 
     Args:
         nodes: this machine, from `nvml.probe` or `emulated.emulated`.
@@ -57,6 +58,7 @@ class LiveWorld:
         self._attempts: dict[int, int] = {}
         self._accelerators = {node.id: {a.id: a for a in node.accelerators} for node in nodes}
         self._exits = Exits()
+        self.aftermath: list[Stopped] = []
         self._started: float | None = None
         self._folder = folder
         self._owner = os.getpid()
@@ -112,10 +114,15 @@ class LiveWorld:
             while self._running and time.monotonic() < last:
                 self._exits.sleep(min(self._deadline(), last) - time.monotonic())
                 self._kill_overdue()
-                self._forget_ended()
+                self._settle()
         finally:
             for attempt in attempts:
                 attempt.kill()
+            self._settle()
+
+    def _settle(self) -> None:
+        """Jobs that were ended by `close` have stopped too, though nobody waits for it any more."""
+        self.aftermath += [Stopped(self.now, job.id, attempt.reason) for job, attempt in self._forget_ended()]
 
     def _wait(self) -> Sequence[Event]:
         if self._started is None:

@@ -70,6 +70,7 @@ class Compare:
     def __post_init__(self) -> None:
         """Raises BadInput for numbers and names that cannot be."""
         positive("limit", self.limit)
+        positive("seed", self.seed, 0)
         positive("windows", self.windows, 2)
         positive("jobs", self.jobs)
         positive("warmup", self.warmup, 0)

@@ -27,7 +27,7 @@ from ..envs.vocabulary import InvalidDecision
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
 from ..traces.windows import fingerprint
-from .names import policy
+from .names import OVER, policy
 from .simulate import simulate
 
 ROOMS = ("traces", "envs", "policies")
@@ -185,7 +185,9 @@ def _outcome(task: Task) -> Outcome:
 def identity(name: str) -> str:
     """The digest of what a policy's name stands for: a folder's files, a module's source, or the name alone."""
     parts = [name.encode()]
-    if Path(name).is_dir():
+    if (term := OVER.fullmatch(name)) is not None:
+        parts += [identity(inner).encode() for inner in term.groups()]
+    elif Path(name).is_dir():
         parts += [
             file.read_bytes() for file in sorted(Path(name).glob("*")) if file.suffix in (".json", ".safetensors")
         ]

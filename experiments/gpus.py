@@ -35,7 +35,7 @@ def command(spec: str, as_json: bool) -> None:
     elif not found:
         click.echo("NVML shows no GPU on this machine.")
     else:
-        Console(width=None if sys.stdout.isatty() else 120).print(table(found))
+        Console(width=None if sys.stdout.isatty() else 120, emoji=False).print(table(found))
 
 
 def look(spec: str) -> list[Reading]:

@@ -22,7 +22,8 @@ from ..traces.trouble import BadInput, nearest
 LEARNED = {"learned", "network"}
 """Rooms of the torch: they hold no policies by name, and importing them takes seconds."""
 
-_OVER = re.compile(r"(\w+)\((.+)\)")
+OVER = re.compile(r"(\w+)\((.+)\)")
+"""`easy(sjf)`: a policy over another one's order."""
 
 
 def policy(name: str, placement: str | None = None) -> Policy:
@@ -84,7 +85,7 @@ def _find(name: str) -> Policy:
         return known[name]
     if (Path(name) / "policy.json").is_file():
         return _saved(Path(name))
-    if term := _OVER.fullmatch(name):
+    if term := OVER.fullmatch(name):
         return _over(*term.groups())
     if ":" in name:
         return _imported(*name.split(":", 1))

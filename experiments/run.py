@@ -72,6 +72,10 @@ def live(
                     act(session, decision)
                 teller.tell(session.log)
         finally:
+            world.close()
+            for event in world.aftermath:
+                session.cluster.observe(event)
+                session.log.entries.append(event)
             session.log.write(folder / "session.jsonl")
     return session.log
 
@@ -86,16 +90,17 @@ def act(session: Session, decision: Decision) -> None:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """A request to terminate ends the session as Ctrl-C does: with its processes ended."""
+    """A request to terminate, or a closed terminal, ends the session as Ctrl-C does: with its processes ended."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Teller:
@@ -116,11 +121,11 @@ class Teller:
     def _line(self, entry: object) -> str | None:
         match entry:
             case Start(job, placement):
-                return f"start    {self._names[job]} on {where(placement)}"
+                return f"start     {self._names[job]} on {where(placement)}"
             case Preempt(job):
-                return f"preempt  {self._names[job]}"
+                return f"preempt   {self._names[job]}"
             case Stopped(_, job, reason):
-                return f"{reason:<9}{self._names[job]}"
+                return f"{reason:<10}{self._names[job]}"
         return None
 
 

@@ -21,18 +21,18 @@ WIDTH = 120
 
 def out() -> Console:
     """Where results go."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
     """Says something that is not the result: one line on stderr."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+    Console(stderr=True, highlight=False, emoji=False, soft_wrap=True).print(text, markup=False)
 
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Shows a bar with the time that is left, on a terminal; yields what tells it how much is done."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total)

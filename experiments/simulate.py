@@ -58,6 +58,7 @@ class Simulate:
     def __post_init__(self) -> None:
         """Raises BadInput for numbers that cannot be."""
         positive("limit", self.limit)
+        positive("seed", self.seed, 0)
         if not 0 <= self.restart_cost < float("inf"):
             raise BadInput(f"--restart-cost {self.restart_cost}: give seconds, 0 or more")
 

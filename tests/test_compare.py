@@ -345,3 +345,12 @@ def test_a_comparison_can_be_asked_for_again_by_its_command(table: str, tmp_path
     assert command.startswith(f"gpuyard compare --trace {table} --cluster 1x2:V100 --policy fifo --policy sjf")
     assert "--windows 6" in command
     assert module.cores() >= 1
+
+
+def test_a_policy_over_anothers_order_is_known_by_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_orders.py").write_text("mine = 1\n")
+    before = identity("easy(my_orders:mine)")
+    (tmp_path / "my_orders.py").write_text("mine = 2\n")
+    assert identity("easy(my_orders:mine)") != before
+    assert identity("easy(sjf)") != identity("easy(saf)")

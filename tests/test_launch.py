@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from gpuyard.envs.nodes import Accelerator
+from gpuyard.envs.nodes import Accelerator, Node
 from gpuyard.executor import exits
+from gpuyard.executor.emulated import visible
 from gpuyard.executor.exits import Exits
 from gpuyard.executor.interrupts import held_back
 from gpuyard.executor.launch import Attempt, environment, launch
 from gpuyard.traces.job import Job
+from gpuyard.traces.trouble import BadInput
 
 GPUS = (Accelerator("GPU-1", "A100"), Accelerator("GPU-2", "A100"))
 IGNORING = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
@@ -216,3 +218,15 @@ def test_sleep_ends_with_the_process(go: Go, monkeypatch: pytest.MonkeyPatch, bl
     began = time.monotonic()
     watch.sleep(0.05)
     assert exits.LOOK <= 0.05 <= time.monotonic() - began + 0.001
+
+
+def test_an_outer_choice_of_gpus_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Node("here", tuple(Accelerator(f"GPU-{n}abc", "T4") for n in range(3)))
+    for words, left in (("GPU-1abc,0", ["GPU-1abc", "GPU-0abc"]), ("GPU-2", ["GPU-2abc"]), ("", [])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", words)
+        assert [a.id for a in visible(node).accelerators] == left
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    with pytest.raises(BadInput, match="'7' is none of the GPUs that are free"):
+        visible(node)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert visible(node) == node

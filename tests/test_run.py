@@ -83,7 +83,7 @@ def test_bad_input_is_one_line_and_starts_nothing(jobs: Path, words: tuple[str, 
     assert sorted(p.name for p in jobs.iterdir()) == ["jobs.toml"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_ends_what_it_started_and_keeps_the_log(tmp_path: Path, how: signal.Signals) -> None:
     program = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     (tmp_path / "jobs.toml").write_text(f'[[jobs]]\ncommand = ["{sys.executable}", "-c", "{program}"]\n')
@@ -110,4 +110,6 @@ def test_an_interrupt_ends_what_it_started_and_keeps_the_log(tmp_path: Path, how
     assert process.returncode == 130
     with pytest.raises(ProcessLookupError):
         os.kill(int(written.read_text()), 0)
-    assert len(Log.read(tmp_path / "o" / "session.jsonl").entries) == 2
+    log = Log.read(tmp_path / "o" / "session.jsonl")
+    assert [type(entry).__name__ for entry in log.entries] == ["Submitted", "Start", "Stopped"]
+    assert not len(log.replay().running)

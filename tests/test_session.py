@@ -107,6 +107,11 @@ def test_utilization_counts_to_the_end_of_the_log_whatever_still_runs() -> None:
     assert summary(log).utilization == (10 + 1000) / (2 * 1000)
 
 
+def test_the_makespan_begins_with_the_first_submission() -> None:
+    log = Session(SimWorld(Trace((Job(1, 7.0), Job(2, 9.0)), {1: 5.0, 2: 5.0}), TWO)).play(fifo)
+    assert summary(log).makespan == 7.0
+
+
 def test_too_many_orders_are_refused_with_the_cure() -> None:
     cluster = Cluster(TWO)
     cluster.observe(Submitted(0.0, Job(1, 0.0)))

@@ -11,6 +11,7 @@ import pytest
 
 from gpuyard.traces import gavel, openb, philly, swf, table
 from gpuyard.traces.job import Job, Trace
+from gpuyard.traces.rows import lines
 from gpuyard.traces.trouble import BadInput
 
 P = "timestamp,duration,num_gpus,gpu_time,cluster\n2017-10-09 07:01:55,66,1,66,a\n"
@@ -209,3 +210,11 @@ def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 def test_what_is_no_trace(jobs: tuple[Job, ...], durations: dict[int, float]) -> None:
     with pytest.raises(BadInput):
         Trace(jobs, durations)
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "bomb.gz", "wb") as file:
+        for _ in range(64):
+            file.write(b"a" * 2**20)
+    with pytest.raises(BadInput, match="line 1: is longer than"):
+        list(lines(tmp_path / "bomb.gz"))

@@ -260,14 +260,14 @@ def calibrate(spec: str, out: Path, seed: int) -> None:
 
 
 def _opened(spec: str, seed: int) -> Trace:
-    with Console(stderr=True).status(f"reading {spec}"):
+    with Console(stderr=True, emoji=False).status(f"reading {spec}"):
         return open_trace(spec, seed=seed)
 
 
 def _write(trace: Trace, out: Path, as_json: bool) -> None:
     from .table import save
 
-    with Console(stderr=True).status(f"writing {out}"):
+    with Console(stderr=True, emoji=False).status(f"writing {out}"):
         save(trace, out)
     said = {"path": str(out), "jobs": len(trace), "name": trace.name, "estimates": trace.estimates}
     text = f"wrote {out}: {len(trace):,} jobs, estimates {explained(trace.estimates)}"
@@ -280,7 +280,7 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
 
@@ -293,7 +293,7 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _screen() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, emoji=False)
 
 
 def _number(value: float | None) -> str:

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from .trouble import BadInput
 
+LONGEST = 2**20
+"""Characters of one line at most."""
+
 LARGEST = 4 * 2**30
 """Bytes of text read from one file at most, so that a small gzip bomb cannot fill the memory."""
 
@@ -66,8 +69,12 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     size = number = 0
     with plainly(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline=None) as file:
         try:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST + 1), ""), 1):
                 size += len(line)
+                if len(line) > LONGEST:
+                    raise BadInput(
+                        f"{path}, line {number}: is longer than {LONGEST:,} characters; is it the right file?"
+                    )
                 if size > LARGEST:
                     raise BadInput(f"{path}: holds more than {LARGEST // 2**30} GiB of text; split it")
                 yield number, line.rstrip("\r\n")

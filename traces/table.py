@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from contextlib import suppress
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
@@ -61,7 +62,8 @@ def save(trace: Trace, path: Path) -> None:
     except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
         raise BadInput(f"{path}: the trace {trace.name!r} cannot be stored: {error}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Trace:
