@@ -10,9 +10,11 @@ from ..envs.room import Room
 from ..traces.job import Job, Shape, Trace
 from ..traces.trouble import BadInput
 
+CURE = "choose a larger --cluster, or --oversized skip"
+
 
 def fitting(
-    trace: Trace, nodes: Nodes, places: Mapping[str, Place], oversized: str = "refuse"
+    trace: Trace, nodes: Nodes, places: Mapping[str, Place], oversized: str = "refuse", cure: str = CURE
 ) -> tuple[Trace, tuple[Job, ...]]:
     """The trace without jobs that an empty cluster could not hold, and those jobs.
 
@@ -21,6 +23,7 @@ def fitting(
         nodes: the machines.
         places: name -> placement function that must find a place for every job that stays.
         oversized: "refuse" or "skip".
+        cure: what to do about jobs that are refused.
 
     Raises:
         BadInput: when there are such jobs and they are to be refused (it names the first), or when nothing is left.
@@ -36,7 +39,7 @@ def fitting(
         more = f" (nor can {len(out) - 1:,} others)" if len(out) > 1 else ""
         raise BadInput(
             f"job {out[0].id} needs {wants(out[0])} and can never run on {describe(nodes)}: "
-            f"{never[out[0].shape]}{more}; choose a larger --cluster, or --oversized skip"
+            f"{never[out[0].shape]}{more}; {cure}"
         )
     if len(out) == len(trace):
         raise BadInput(

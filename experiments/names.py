@@ -59,17 +59,17 @@ def place(name: str) -> Place:
     return known[name]
 
 
-def check_estimates(name: str, policy: Policy, trace: Trace) -> None:
+CURE = "add --estimates exact or --estimates noisy:SIGMA"
+
+
+def check_estimates(name: str, policy: Policy, trace: Trace, cure: str = CURE) -> None:
     """Raises BadInput if the policy needs estimates and a job of the trace has none."""
     if not getattr(policy, "needs_estimates", False):
         return
     without = [job.id for job in trace.jobs if job.estimate is None]
     if without:
         which = "no job has one" if len(without) == len(trace) else f"job {without[0]} is the first without"
-        raise BadInput(
-            f"policy '{name}' needs run time estimates, and {which} in trace '{trace.name}'; "
-            "add --estimates exact or --estimates noisy:SIGMA"
-        )
+        raise BadInput(f"policy '{name}' needs run time estimates, and {which} in trace '{trace.name}'; {cure}")
 
 
 def check_restart(name: str, policy: Policy, restart: float) -> None:

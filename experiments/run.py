@@ -64,6 +64,7 @@ def live(
     """Places the jobs until all are done and writes `session.jsonl` into the folder, also when it is interrupted."""
     with LiveWorld(nodes, jobs, folder, grace=grace, tick=getattr(chosen, "tick", None)) as world, terminable():
         session = Session(world)
+        say(f"{len(jobs)} jobs on {describe(nodes)}; logs in {folder}")
         teller = Teller(jobs, quiet)
         try:
             while session.advance():
@@ -145,7 +146,6 @@ def run(args: Run) -> int:
     chosen = policy(args.policy, args.placement)
     check(jobs, nodes, args.policy, chosen)
     folder = args.out or Path("runs") / time.strftime("live-%Y%m%d-%H%M%S")
-    say(f"{len(jobs)} jobs by {args.policy} on {describe(nodes)}; logs in {folder}")
     log = live(nodes, jobs, chosen, folder, grace=args.grace, quiet=args.json)
     rows = outcomes(log, jobs)
     told = {
@@ -165,8 +165,9 @@ def check(jobs: tuple[Job, ...], nodes: Nodes, name: str, chosen: Policy) -> Non
     """Refuses what could never run here, and a policy that needs what these jobs do not say. Raises BadInput."""
     trace = Trace(jobs, {job.id: 0.0 for job in jobs}, "these jobs")
     place = getattr(chosen, "place", None)
-    fitting(trace, nodes, {getattr(place, "__name__", "its own"): place} if place else {})
-    check_estimates(name, chosen, trace)
+    places = {getattr(place, "__name__", "its own"): place} if place else {}
+    fitting(trace, nodes, places, cure="ask for less in the jobs file, or take a larger machine")
+    check_estimates(name, chosen, trace, cure="give each job an estimate = SECONDS in the jobs file")
 
 
 def outcomes(log: Log, jobs: tuple[Job, ...]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from gpuyard.envs.log import Entry
 from gpuyard.envs.nodes import Accelerator, Node
 from gpuyard.envs.session import Session, World
 from gpuyard.envs.vocabulary import Decision, Placement, Preempt, Start, Stopped, Submitted
+from gpuyard.policies.orders import fifo
 from gpuyard.traces.job import Job, Trace
 
 NODES = (Node("n0", tuple(Accelerator(f"EMULATED-T4-{i}", "T4", emulated=True) for i in range(2))),)
@@ -50,24 +51,12 @@ def trace_of(asks: Sequence[Ask]) -> Trace:
     )
 
 
-class Fifo:
-    """Strictly first come, first served, on the first free accelerators. Each world gets this very object."""
-
-    def decide(self, cluster: ClusterView) -> Iterable[Decision]:
-        taken = {a for running in cluster.running for _, held in running.placement for a in held}
-        free = [a for a in FREE if a not in taken]
-        for job in sorted(cluster.pending, key=lambda job: job.id):
-            if job.gang > len(free):
-                return
-            mine, free = free[: job.gang], free[job.gang :]
-            yield Start(job.id, placement(*mine))
-
-
 def placement(*accelerators: str) -> Placement:
     return (("n0", accelerators),)
 
 
-FIFO = Fifo()
+FIFO = fifo
+"""Each world gets this very object."""
 
 
 @dataclass
