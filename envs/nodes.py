@@ -76,6 +76,8 @@ def parse(spec: str) -> tuple[Node, ...]:
                 f"cluster spec {spec!r}: {part!r} has {count * each:,} accelerators, at most {_MOST:,} can be"
             )
         nodes += rack(len(nodes), count, each, kind)
+        if sum(len(node.accelerators) for node in nodes) > _MOST:
+            raise BadInput(f"cluster spec {spec!r}: has more than {_MOST:,} accelerators; ask for fewer")
     return tuple(nodes)
 
 

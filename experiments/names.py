@@ -6,7 +6,6 @@ import inspect
 import math
 import pkgutil
 import re
-import sys
 from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..envs import placement as placements
 from ..envs.placement import Place
 from ..envs.session import Policy
 from ..traces.job import Trace
+from ..traces.source import nearby
 from ..traces.trouble import BadInput, nearest
 
 LEARNED = {"learned", "network"}
@@ -123,11 +123,10 @@ def _with(found: Any, name: str, **change: Any) -> Policy:
 
 
 def _imported(module: str, attribute: str) -> Policy:
-    if str(Path.cwd()) not in sys.path and "" not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    nearby()
     try:
         held = vars(import_module(module))
-    except (ImportError, SyntaxError, ValueError) as error:
+    except Exception as error:  # whatever a user's module raises
         raise BadInput(f"policy '{module}:{attribute}': {module} cannot be imported ({error})") from None
     if attribute not in held:
         there = [n for n, p in held.items() if _decides(p)] or ["no policy in it"]

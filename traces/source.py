@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -56,12 +57,20 @@ def _loaded(source: str, rest: str) -> Trace:
 
 def _loader(source: str) -> Callable[..., Trace]:
     name = source if "." in source else f"{__package__}.{source}"
+    if "." in source:
+        nearby()
     if re.fullmatch(r"[A-Za-z_][\w.]*", source) and _exists(name):
         load: Callable[..., Trace] | None = getattr(import_module(name), "load", None)
         if load:
             return load
     known = [*formats(), "synthetic", "fetched"]
     raise BadInput(f"trace format '{source}': there is none of that name; write FORMAT:PATH.{nearest(source, known)}")
+
+
+def nearby() -> None:
+    """Lets modules of the working directory be imported, after all others: `python -m` has them, a script has not."""
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
 
 
 def _exists(module: str) -> bool:
