@@ -49,7 +49,7 @@ def cli() -> None:
 
     \b
     Examples:
-      gpuyard simulate --trace synthetic:philly,jobs=2000 --cluster 4x8:V100 --policy fifo --policy easy
+      gpuyard simulate --trace synthetic:lab,jobs=2000 --cluster 1x8:A100 --policy fifo --policy las
       gpuyard train --trace philly:philly.csv.gz --cluster 60x8:V100 --estimates noisy:0.8 --out runs/mine
       gpuyard run --policy runs/mine --gpus auto jobs.toml
     """

@@ -43,7 +43,7 @@ class Results:
             )
         kept = [row for row in rows if row["identity"] == self.identities.get(row["policy"], row["identity"])]
         self.identities = {row["policy"]: row["identity"] for row in kept} | self.identities
-        self.known = {(row["policy"], int(row["window"])): _outcome(row) for row in kept}
+        self.known = {(one.policy, one.window): one for one in map(_outcome, kept)}
         self.write()
 
     def add(self, outcome: Outcome) -> None:
@@ -84,14 +84,17 @@ def _rows(path: Path) -> list[dict[str, str]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read ({error}); choose another --out") from None
-    head, *lines = csv.reader(text[: text.rfind("\n") + 1].splitlines()) or [[]]
+    head, *lines = list(csv.reader(text[: text.rfind("\n") + 1].splitlines())) or [[]]
     if tuple(head) != HEADER or any(len(line) != len(HEADER) for line in lines):
         raise BadInput(f"{path}: is not a comparison's results of this gpuyard; choose another --out, or add --fresh")
     return [dict(zip(HEADER, line, strict=True)) for line in lines]
 
 
 def _outcome(row: Mapping[str, str]) -> Outcome:
-    return Outcome(**{name: _value(row[name], hint) for name, hint in _TYPES.items()})
+    try:
+        return Outcome(**{name: _value(row[name], hint) for name, hint in _TYPES.items()})
+    except ValueError as error:
+        raise BadInput(f"results.csv: a row is garbled ({error}); choose another --out, or add --fresh") from None
 
 
 def _value(text: str, hint: Any) -> Any:

@@ -354,3 +354,22 @@ def test_a_policy_over_anothers_order_is_known_by_both(tmp_path: Path, monkeypat
     (tmp_path / "my_orders.py").write_text("mine = 2\n")
     assert identity("easy(my_orders:mine)") != before
     assert identity("easy(sjf)") != identity("easy(saf)")
+
+
+@pytest.mark.parametrize("harm", [lambda _: "", lambda text: text.replace("fifo,0,", "fifo,zero,")])
+def test_garbled_results_are_refused_in_one_sentence(harm: Any, tmp_path: Path) -> None:
+    spec = "synthetic:lab,jobs=600"
+    args: dict[str, Any] = {
+        "trace": spec,
+        "cluster": "1x8:A100",
+        "policy": ("fifo", "las"),
+        "windows": 2,
+        "jobs": 20,
+        "warmup": 0,
+        "workers": 1,
+    }
+    compare(Compare(out=tmp_path, **args))
+    results = tmp_path / "results.csv"
+    results.write_text(harm(results.read_text()))
+    with pytest.raises(BadInput, match=r"--fresh"):
+        compare(Compare(out=tmp_path, **args))

@@ -22,15 +22,20 @@ def gather(
     if not jobs:
         why = ", ".join(f"{n:,} {reason}" for reason, n in report.dropped.items()) or "it holds no data rows"
         raise BadInput(f"{report.path}: no row became a job ({why}); is it the right file?")
-    report.note("rows out of order (sorted by submission)", sum(b.submit < a.submit for a, b in pairwise(jobs)))
-    report.note("duplicates of an earlier job (kept)", repeated(jobs, durations))
-    report.note("CPU-only jobs", sum(j.gang == 0 for j in jobs))
-    report.note("zero run times (kept)", sum(d == 0 for d in durations.values()))
+    tell(report, jobs, durations)
     if most := report.facts.get("processors"):
         report.note(f"jobs larger than the machine's {most} processors", sum(j.gang > int(most) for j in jobs))
     in_order = tuple(sorted(jobs, key=lambda job: job.submit))
     estimates = "recorded" if any(j.estimate is not None for j in jobs) else "none"
     return Trace(in_order, durations, name, origin, estimates, report)
+
+
+def tell(report: LoadReport, jobs: Sequence[Job], durations: Mapping[int, float]) -> None:
+    """Notes what every load tells of its jobs, in the order of the source."""
+    report.note("rows out of order (sorted by submission)", sum(b.submit < a.submit for a, b in pairwise(jobs)))
+    report.note("duplicates of an earlier job (kept)", repeated(jobs, durations))
+    report.note("CPU-only jobs", sum(j.gang == 0 for j in jobs))
+    report.note("zero run times (kept)", sum(d == 0 for d in durations.values()))
 
 
 def repeated(jobs: Sequence[Job], durations: Mapping[int, float]) -> int:

@@ -13,12 +13,11 @@ import math
 import os
 from contextlib import suppress
 from dataclasses import fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from .arrows import KEY, TEXTS, Where, encoded, ending, pa, read
-from .gather import stem
+from .gather import stem, tell
 from .job import Job, Trace
 from .report import LoadReport
 from .trouble import BadInput
@@ -77,7 +76,7 @@ def load(path: Path) -> Trace:
     for name in set(table.column_names) - set(SCHEMA):
         report.note(f"rows with a column {name!r}, which is no field of a job (left out)", table.num_rows)
     jobs, durations = _jobs(_columns(table, where), where)
-    report.note("rows out of order (sorted by submission)", sum(b.submit < a.submit for a, b in pairwise(jobs)))
+    tell(report, jobs, durations)
     jobs.sort(key=lambda job: job.submit)
     meta = _meta(path, table.schema.metadata)
     guess = "recorded" if any(job.estimate is not None for job in jobs) else "none"
@@ -147,6 +146,8 @@ def _meta(path: Path, metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
         version, known = int(meta["version"]), {key: meta[key] for key in ("name", "origin", "estimates")}
     except (ValueError, TypeError, KeyError) as error:
         raise BadInput(f"{path}: what it says of '{KEY}' cannot be read ({error}); remove it") from None
+    if not all(isinstance(value, str) for key, value in known.items() if key != "origin" or value is not None):
+        raise BadInput(f"{path}: what it says of '{KEY}' are not texts; remove it")
     if version > VERSION:
         raise BadInput(f"{path}: was written by a newer gpuyard (table format {version}); upgrade to read it")
     return known
