@@ -209,10 +209,6 @@ class Roster(Generic[T]):
         """The first `count` by a fixed score."""
         return [entry[2] for entry in self._order(score)[0].islice(0, count)]
 
-    def last(self, score: Score) -> Iterator[T]:
-        """Yields them the other way round."""
-        return (entry[2] for entry in reversed(self._order(score)[0]))
-
     def _moving(self, score: Moving) -> Iterator[T]:
         """Heads are found without sorting; only when one is passed over are the others sorted, once."""
         columns, head = self.columns, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from .cluster import Cluster, ClusterView
@@ -57,9 +57,16 @@ class Session:
         self.log.entries.extend(events)
         return bool(events)
 
-    def play(self, policy: Policy) -> Log:
-        """Lets the policy decide after each moment in which something happened, until all is over."""
+    def play(self, policy: Policy, listen: Callable[[Log], None] | None = None) -> Log:
+        """Lets the policy decide after each moment in which something happened, until all is over.
+
+        `listen` is called with the log whenever it has grown: when events have come, and when all is decided.
+        """
         while self.advance():
+            if listen is not None:
+                listen(self.log)
             for decision in policy.decide(self.cluster):
                 self.act(decision)
+            if listen is not None:
+                listen(self.log)
         return self.log

@@ -23,7 +23,7 @@ from ..envs.metrics import summary
 from ..envs.nodes import Nodes, describe
 from ..envs.picture import stays
 from ..envs.session import Policy, Session
-from ..envs.vocabulary import Decision, Event, InvalidDecision, Preempt, Start, Stopped, Submitted
+from ..envs.vocabulary import Event, InvalidDecision, Preempt, Start, Stopped, Submitted
 from ..executor.emulated import gpus
 from ..executor.jobs import read
 from ..executor.live import LiveWorld
@@ -65,13 +65,10 @@ def live(
     with LiveWorld(nodes, jobs, folder, grace=grace, tick=getattr(chosen, "tick", None)) as world, terminable():
         session = Session(world)
         say(f"{len(jobs)} jobs on {describe(nodes)}; logs in {folder}")
-        teller = Teller(jobs, quiet)
         try:
-            while session.advance():
-                teller.tell(session.log)
-                for decision in chosen.decide(session.cluster):
-                    act(session, decision)
-                teller.tell(session.log)
+            session.play(chosen, Teller(jobs, quiet).tell)
+        except InvalidDecision as error:
+            raise BadInput(f"the policy decided what cannot be: {error}; mend the policy") from None
         finally:
             world.close()
             for event in world.aftermath:
@@ -79,14 +76,6 @@ def live(
                 session.log.entries.append(event)
             session.log.write(folder / "session.jsonl")
     return session.log
-
-
-def act(session: Session, decision: Decision) -> None:
-    """Acts, or says in one sentence what the policy did wrong."""
-    try:
-        session.act(decision)
-    except InvalidDecision as error:
-        raise BadInput(f"the policy decided what cannot be: {error}; mend the policy") from None
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from ..envs.vector import Batch, Par
-from ..policies.learned import load, save
+from ..policies.learned import load, save, write
 from ..policies.network import BatchVecEnv, MenuPolicy, imitate, join
 from ..policies.teachers import TEACHERS
 from ..traces.job import Trace
@@ -191,8 +191,8 @@ class Trainer:
         for number, moments in self.policy.optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{number}.{k}": torch.as_tensor(v).clone() for k, v in moments.items()}
         folder = _folder(self.args.out)
-        _write(folder / "state.safetensors", dump_tensors({k: v.contiguous() for k, v in tensors.items()}))
-        _write(folder / "state.json", json.dumps(self.state, indent=1).encode())
+        write(folder / "state.safetensors", dump_tensors({k: v.contiguous() for k, v in tensors.items()}))
+        write(folder / "state.json", json.dumps(self.state, indent=1).encode())
 
     def _resume(self) -> bool:
         """Takes up an earlier training of this folder. Raises BadInput if it was another one's."""
@@ -240,12 +240,6 @@ def _folder(out: Path) -> Path:
     folder = out / "training"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    part.replace(path)
 
 
 class _Watch(BaseCallback):

@@ -102,14 +102,15 @@ def save(folder: Path, weights: Weights, card: Mapping[str, Any]) -> None:
     from safetensors.numpy import save as dump
 
     folder.mkdir(parents=True, exist_ok=True)
-    _write(
+    write(
         folder / "weights.safetensors", dump({name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()})
     )
     head = {"gpuyard_policy": FORMAT, "features": {"row": ROW, "whole": WHOLE}}
-    _write(folder / "policy.json", (json.dumps({**head, **card}, indent=1) + "\n").encode())
+    write(folder / "policy.json", (json.dumps({**head, **card}, indent=1) + "\n").encode())
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Writes a file of a policy's folder: it appears whole or not at all."""
     part = path.with_name(path.name + ".part")
     part.write_bytes(data)
     part.replace(path)
