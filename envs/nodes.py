@@ -39,12 +39,28 @@ class Node:
         accelerators: in the order of their index.
         cpus: cores, None if unknown (then never the limit).
         memory: bytes of host memory, None if unknown (then never the limit).
+        rack: nodes of one rack fail together, and are near each other.
+        site: where it stands: its electricity, its data. Gangs do not span sites.
+        pool: nodes of one pool are rented, woken and given back alike; None for one that is always there.
+        present: whether it is there from the beginning, or has to be provisioned.
+        spot: its owner may take it away.
+        usd_per_hour: rent while it is there; 0 on the premises.
+        watts: what it draws without its accelerators while it is up.
+        pue: watts drawn from the grid for each watt of the node (power usage effectiveness).
     """
 
     id: str
     accelerators: tuple[Accelerator, ...] = ()
     cpus: float | None = None
     memory: int | None = None
+    rack: str | None = None
+    site: str | None = None
+    pool: str | None = None
+    present: bool = True
+    spot: bool = False
+    usd_per_hour: float = 0.0
+    watts: float = 0.0
+    pue: float = 1.0
 
 
 Nodes = Sequence[Node]

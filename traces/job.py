@@ -34,6 +34,14 @@ class Job:
         profile: model family, for worlds that know its speed by accelerator kind.
         name: what the trace or the user calls it.
         command: argument vector, for live worlds only. Never run by a simulator, never given to a shell.
+        min_gang: the fewest accelerators that an elastic job can work on; None for its gang.
+        max_gang: the most that an elastic job can use; None for its gang.
+        memory: bytes of accelerator memory that it needs on each accelerator.
+        checkpoint: bytes of its saved state.
+        after: ids of the jobs that must have finished before it may start (a pipeline).
+        group: the sweep it is a trial of.
+        sites: where its data may be; anywhere if empty.
+        data: bytes that it reads and that have to be where it runs.
     """
 
     id: int
@@ -52,14 +60,22 @@ class Job:
     profile: str | None = None
     name: str | None = None
     command: tuple[str, ...] = ()
+    min_gang: int | None = None
+    max_gang: int | None = None
+    memory: int | None = None
+    checkpoint: int | None = None
+    after: tuple[int, ...] = ()
+    group: str | None = None
+    sites: tuple[str, ...] = ()
+    data: int | None = None
 
     @property
     def shape(self) -> Shape:
-        """What it wants of a cluster: jobs of one shape can stand where the other can."""
-        return (self.gang, self.share, self.kinds, self.cpus, self.host_memory)
+        """What it wants of a cluster: jobs of one shape and tenant can stand where the other can."""
+        return (self.gang, self.share, self.kinds, self.cpus, self.host_memory, self.memory, self.sites)
 
 
-Shape = tuple[int, float, tuple[str, ...], "float | None", "int | None"]
+Shape = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,8 @@ class Trace:
         origin: the wall-clock time of second 0 as the source wrote it (naive ISO 8601), if known.
         estimates: how `Job.estimate` came about: "recorded", "none", "exact", "noisy:0.8".
         report: what the loader read, kept, dropped and clamped, if it was loaded.
+        regimes: for jobs whose batch size changes while they run, job id -> ((part of its work from which it holds, speed
+            relative to the job's first regime), ...), ascending from part 0. The duration is that of all regimes.
     """
 
     jobs: tuple[Job, ...]
@@ -81,6 +99,7 @@ class Trace:
     origin: str | None = None
     estimates: str = "recorded"
     report: LoadReport | None = field(default=None, compare=False, repr=False)
+    regimes: Mapping[int, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises BadInput if the jobs are not a trace: unsorted, repeated ids, impossible numbers."""
@@ -116,7 +135,8 @@ class Trace:
     def of(self, jobs: Iterable[Job]) -> Trace:
         """The same trace with these of its jobs alone."""
         kept = tuple(jobs)
-        return replace(self, jobs=kept, durations={j.id: self.durations[j.id] for j in kept})
+        regimes = {j.id: self.regimes[j.id] for j in kept if j.id in self.regimes} if self.regimes else {}
+        return replace(self, jobs=kept, durations={j.id: self.durations[j.id] for j in kept}, regimes=regimes)
 
     def rebased(self) -> Trace:
         """The same jobs with second 0 at the first submission. `origin` is forgotten: it was another second 0's."""
@@ -136,5 +156,13 @@ def _check(job: Job, duration: float | None, name: str) -> None:
         raise BadInput(f"trace {name!r}: job {job.id} has no finite, non-negative duration ({duration})")
     if job.gang < 0 or not 0 < job.share <= 1 or (job.share < 1 and job.gang != 1):
         raise BadInput(f"trace {name!r}: job {job.id} asks for gang {job.gang} with share {job.share}")
+    if not 1 <= (job.min_gang or 1) <= (job.max_gang or max(job.gang, 1)) or not (job.min_gang or 0) <= job.gang:
+        raise BadInput(
+            f"trace {name!r}: job {job.id} has gang {job.gang} outside its bounds {job.min_gang} to {job.max_gang}"
+        )
+    if job.max_gang is not None and job.gang > job.max_gang:
+        raise BadInput(f"trace {name!r}: job {job.id} has gang {job.gang}, above its max_gang {job.max_gang}")
+    if job.id in job.after:
+        raise BadInput(f"trace {name!r}: job {job.id} comes after itself")
     if job.estimate is not None and not 0 <= job.estimate < math.inf:
         raise BadInput(f"trace {name!r}: job {job.id} has the estimate {job.estimate}")
