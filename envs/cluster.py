@@ -5,13 +5,48 @@ Decisions reserve; only events release. Time is whatever the last event was stam
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from ..traces.job import Job
+from .estate import Estate
+from .kinds import kind as facts
+from .meter import Meter
+from .mig import instances
 from .nodes import Node, Nodes
-from .room import Room, Space
+from .room import Room, width
 from .roster import Register, Roster, Running
-from .vocabulary import Decision, Event, InvalidDecision, Placement, Preempt, Start, Stopped, Submitted, Tick
+from .space import Space
+from .tenants import Tenants
+from .vocabulary import (
+    BACK,
+    Billed,
+    Cap,
+    Decision,
+    Declined,
+    Event,
+    InvalidDecision,
+    Measured,
+    Move,
+    Moved,
+    NodeDown,
+    NodeUp,
+    Notice,
+    Partition,
+    Partitioned,
+    Placement,
+    Preempt,
+    Priced,
+    Provision,
+    Ready,
+    Release,
+    Resize,
+    Resized,
+    Start,
+    Stopped,
+    Submitted,
+    Tick,
+)
 
 
 class ClusterView(Protocol):
@@ -23,7 +58,7 @@ class ClusterView(Protocol):
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """The machines."""
+        """The machines, those that are not there at the moment included."""
 
     @property
     def room(self) -> Room:
@@ -34,8 +69,24 @@ class ClusterView(Protocol):
         """The jobs that wait."""
 
     @property
+    def held(self) -> Mapping[int, Job]:
+        """The jobs that may not start yet: others come before them, or their requeue delay is not over."""
+
+    @property
     def running(self) -> Roster[Running]:
         """The jobs that run, those that are stopping among them."""
+
+    @property
+    def estate(self) -> Estate:
+        """The machines by state: up, absent, down; pools, power limits."""
+
+    @property
+    def meter(self) -> Meter:
+        """What was last measured, prices, and what has run up: energy, carbon, money."""
+
+    @property
+    def tenants(self) -> Tenants | None:
+        """Who may hold how much, None for no limits."""
 
     def attained(self, job: int) -> float:
         """Seconds of work that a waiting job has done and kept in earlier runs."""
@@ -44,13 +95,20 @@ class ClusterView(Protocol):
 class Cluster:
     """The ledger. `decide` applies a decision whole or refuses it whole; `observe` follows what happened."""
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, tenants: Tenants | None = None) -> None:
         self.now = 0.0
         self.nodes = tuple(nodes)
-        self.room = self._space = Space(self.nodes)
+        self.tenants = tenants
+        self.room = self._space = Space(self.nodes, tenants)
+        self.estate = Estate(self.nodes)
+        self.meter = Meter(self.estate.nodes)
         self.pending = self._pending = Register[Job](self)
         self.running = self._running = Register[Running](self)
+        self.held: dict[int, Job] = {}
+        self.lines: dict[str | None, dict[int, Job]] = {}
+        """Tenant -> its waiting jobs in order of entry; kept only where there are tenants."""
         self._attained: dict[int, float] = {}
+        self._orders: dict[int, int] = {}
         self._submitted = 0
 
     def attained(self, job: int) -> float:
@@ -60,65 +118,194 @@ class Cluster:
     def decide(self, decision: Decision) -> None:
         """Applies a decision, or raises InvalidDecision and changes nothing."""
         match decision:
-            case Start(job, placement):
-                self._start(job, placement)
+            case Start(_, _, _, _):
+                self._start(decision)
             case Preempt(job):
                 self._preempt(job)
+            case Move(job, placement) | Resize(job, placement):
+                self._relocate(job, placement, resize=isinstance(decision, Resize))
+            case Partition(accelerator, profiles):
+                self._partition(decision, accelerator, profiles)
+            case Cap():
+                self.estate.cap(decision)
+            case Provision():
+                self.estate.provision(decision)
+            case Release(node):
+                self._release(node)
 
     def observe(self, event: Event) -> None:
         """Follows an event. Raises ValueError if it cannot have happened: a world is broken then, not a policy."""
         if event.time < self.now:
             raise ValueError(f"{event} comes before {self.now}: a world's time never goes back")
+        if not self.meter.still:
+            self.meter.go(event.time - self.now)
         self.now = event.time
         match event:
             case Submitted(_, job):
                 self._submit(job)
-            case Stopped(_, job_id, reason, progress):
-                self._stop(job_id, reason, progress)
+            case Stopped(_, job_id, reason, progress, _, held):
+                self._stop(job_id, reason, progress, held)
+            case Measured():
+                self.meter.measure(event)
             case Tick():
                 pass
+            case Ready(_, job_id):
+                if job_id not in self.held:
+                    raise ValueError(f"{event}: it is not held")
+                self._enter(self.held.pop(job_id))
+            case Moved(_, job_id) | Resized(_, job_id):
+                self._arrive(job_id)
+            case Partitioned(_, accelerator, profiles):
+                self.estate.partitioned(event)
+                self._space.cut(accelerator, profiles)
+            case NodeUp(_, node, accelerators):
+                if self.estate.went_up(event):
+                    self.meter.up(node)
+                self._space.rise(node, accelerators)
+            case NodeDown(_, node, _, accelerators):
+                if self.estate.went_down(event):
+                    self.meter.down(node, event.time)
+                self._space.fall(node, accelerators)
+            case Notice():
+                self.estate.notice(event)
+            case Declined():
+                self.estate.declined(event)
+            case Priced():
+                self.meter.price(event)
+            case Billed():
+                self.meter.bill(event)
 
-    def _start(self, job_id: int, placement: Placement) -> None:
-        if job_id not in self._pending:
-            raise InvalidDecision(f"job {job_id} is not waiting")
-        job = self._pending[job_id]
-        self._space.take(job, placement)
-        _, order, attained = self._pending.leave(job_id)
-        self._running.enter(Running(job, placement, self.now, attained, order), job, attained, order, self.now)
+    def _start(self, start: Start) -> None:
+        if start.job not in self._pending:
+            raise InvalidDecision(f"job {start.job} is {'held' if start.job in self.held else 'not waiting'}")
+        job = self._pending[start.job]
+        share = job.share if start.share is None else start.share
+        if not 0 < share <= job.share:
+            raise InvalidDecision(f"job {job.id} asks for {job.share} of an accelerator, it cannot be given {share}")
+        self._space.take(job, start.placement, share)
+        _, order, attained = self._pending.leave(start.job)
+        if self.tenants is not None:
+            del self.lines[job.tenant][job.id]
+        running = Running(job, start.placement, self.now, attained, order, share=share, tuning=start.tuning)
+        self._running.enter(running, job, attained, order, self.now)
 
     def _preempt(self, job_id: int) -> None:
+        running = self._settled(job_id)
+        if not running.job.preemptible:
+            raise InvalidDecision(f"job {job_id} may not be preempted")
+        running.stopping = True
+
+    def _settled(self, job_id: int) -> Running:
+        """A run that is neither on its way out nor elsewhere."""
         if job_id not in self._running:
             raise InvalidDecision(f"job {job_id} is not running")
         running = self._running[job_id]
         if running.stopping:
             raise InvalidDecision(f"job {job_id} is stopping already")
-        if not running.job.preemptible:
-            raise InvalidDecision(f"job {job_id} may not be preempted")
-        running.stopping = True
+        if running.goes is not None:
+            raise InvalidDecision(f"job {job_id} is on its way to another place already")
+        return running
+
+    def _relocate(self, job_id: int, placement: Placement, resize: bool) -> None:
+        running = self._settled(job_id)
+        job, count = running.job, width(placement)
+        if not job.preemptible:
+            raise InvalidDecision(f"job {job_id} may not be stopped, so it cannot be moved")
+        if placement == running.placement or (count == running.gang) is resize:
+            wanted = "another gang" if resize else f"another place for {running.gang} accelerators"
+            raise InvalidDecision(f"job {job_id} runs on {running.gang} accelerators; this decision wants {wanted}")
+        for kind in {self.room.kind_of(a) for _, some in (*running.placement, *placement) for a in some} - {None}:
+            known = facts(kind or "")
+            if known is not None and not (known.moves and known.admits(count)):
+                raise InvalidDecision(f"job {job_id} cannot be moved while it runs on {kind}, or have {count} of them")
+        running.holds = self._space.extend(job, running.placement, placement, running.share)
+        running.goes = placement
+
+    def _arrive(self, job_id: int) -> None:
+        if job_id not in self._running or self._running[job_id].goes is None:
+            raise ValueError(f"job {job_id} has arrived, but was not on its way")
+        running, order, attained = self._running.leave(job_id)
+        assert running.goes is not None
+        self._space.settle(running.job, running.holds, running.goes, running.share)
+        running.placement = running.holds = running.goes
+        running.goes = None
+        self._running.enter(running, running.job, attained, order, running.since)
+
+    def _partition(self, decision: Partition, accelerator: str, profiles: tuple[str, ...]) -> None:
+        if accelerator not in self.room.seat:
+            raise InvalidDecision(f"there is no accelerator {accelerator}")
+        instances(self.room.bays[self.room.seat[accelerator][0]].kind, profiles)
+        self._space.close(accelerator)
+        self.estate.partition(decision)
+
+    def _release(self, node: str) -> None:
+        if any(node == there for running in self._running for there, _ in running.holds):
+            raise InvalidDecision(f"node {node} cannot be given back: jobs stand on it")
+        self.estate.release(node)
+        self._space.fall(node)
 
     def _submit(self, job: Job) -> None:
-        if job.id in self._pending or job.id in self._running:
+        if job.id in self._pending or job.id in self._running or job.id in self.held:
             raise ValueError(f"job {job.id} was submitted twice")
-        self._pending.enter(job, job, 0.0, self._submitted)
+        self._orders[job.id] = self._submitted
         self._submitted += 1
-
-    def _stop(self, job_id: int, reason: str, progress: float | None) -> None:
-        if job_id not in self._running:
-            raise ValueError(f"job {job_id} stopped, but does not run")
-        running, order, _ = self._running.leave(job_id)
-        self._space.give(running.job, running.placement)
-        if reason == "preempted":
-            self._attained[job_id] = attained = running.served(self.now) if progress is None else progress
-            self._pending.enter(running.job, running.job, attained, order)
+        if job.after:
+            self.held[job.id] = job
         else:
-            self._attained.pop(job_id, None)
+            self._enter(job)
+
+    def _enter(self, job: Job) -> None:
+        if self.tenants is not None:
+            self.lines.setdefault(job.tenant, {})[job.id] = job
+        self._pending.enter(job, job, self.attained(job.id), self._orders[job.id])
+
+    def _stop(self, job_id: int, reason: str, progress: float | None, held: bool) -> None:
+        if job_id not in self._running:
+            self._cancel(job_id, reason)
+            return
+        running, _, _ = self._running.leave(job_id)
+        self._space.release(running)
+        if reason in BACK:
+            self._attained[job_id] = running.served(self.now) if progress is None else progress
+            if held:
+                self.held[job_id] = running.job
+            else:
+                self._enter(running.job)
+        else:
+            self._forget(job_id)
+
+    def _cancel(self, job_id: int, reason: str) -> None:
+        """Only cancelled jobs end without having a place."""
+        if reason != "cancelled" or (job_id not in self._pending and job_id not in self.held):
+            raise ValueError(f"job {job_id} stopped, but does not run")
+        if self.held.pop(job_id, None) is None:
+            job, _, _ = self._pending.leave(job_id)
+            if self.tenants is not None:
+                del self.lines[job.tenant][job_id]
+        self._forget(job_id)
+
+    def _forget(self, job_id: int) -> None:
+        self._attained.pop(job_id, None)
+        del self._orders[job_id]
+
+    def owe(self, owed: bool) -> None:
+        """Notes whether somebody waits for what is its own: nobody may borrow meanwhile."""
+        if owed is not self.room.owed:
+            self._space.owed = owed
+            self._space.version += 1
 
     def state(self) -> dict[str, object]:
         """All that it knows, in plain values: two ledgers are equal if their states are."""
         return {
             "now": self.now,
             "pending": {j.id: self.attained(j.id) for j in self.pending},
-            "running": {r.job.id: (r.placement, r.since, r.attained, r.order, r.stopping) for r in self.running},
+            "held": {j.id: self.attained(j.id) for j in self.held.values()},
+            "running": {
+                r.job.id: (r.placement, r.holds, r.goes, r.since, r.attained, r.order, r.stopping, r.share)
+                for r in self.running
+            },
             "room": self.room.state(),
+            "estate": self.estate.state(),
+            "meter": self.meter.state(),
             "submitted": self._submitted,
         }

@@ -6,9 +6,10 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, get_args
 
@@ -17,11 +18,13 @@ from ..traces.rows import lines
 from ..traces.trouble import BadInput
 from .cluster import Cluster
 from .nodes import Accelerator, Node
-from .vocabulary import Decision, Event, Placement, Preempt, Reason, Start, Stopped, Submitted, Tick
+from .tenants import Tenant, Tenants
+from .vocabulary import Decision, Event, Placement, Sample, Submitted, Tuning
 
 FORMAT = 1
-REASONS = get_args(Reason)
 Entry = Event | Decision
+DECISIONS = get_args(Decision)
+EVENTS = get_args(Event)
 
 
 @dataclass(slots=True)
@@ -31,32 +34,32 @@ class Log:
     Attributes:
         nodes: the machines.
         entries: events and decisions in order. A decision was made at the time of the last event before it.
+        tenants: who might hold how much.
     """
 
     nodes: tuple[Node, ...]
     entries: list[Entry] = field(default_factory=list)
+    tenants: Tenants | None = None
 
     def timed(self) -> Iterator[tuple[float, Entry]]:
         """Yields (time in seconds, entry)."""
         now = 0.0
         for entry in self.entries:
-            if isinstance(entry, Submitted | Stopped | Tick):
+            if isinstance(entry, EVENTS):
                 now = entry.time
             yield now, entry
 
     def replay(self) -> Cluster:
         """The ledger after the whole log."""
-        cluster = Cluster(self.nodes)
+        cluster = Cluster(self.nodes, self.tenants)
         for entry in self.entries:
-            if isinstance(entry, Start | Preempt):
-                cluster.decide(entry)
-            else:
-                cluster.observe(entry)
+            follow(cluster, entry)
         return cluster
 
     def lines(self) -> Iterator[str]:
         """The log as JSON lines, each with its end. Nothing in it depends on anything but the log."""
-        yield _dump({"gpuyard_log": FORMAT, "nodes": [_node(n) for n in self.nodes]})
+        head = {"gpuyard_log": FORMAT, "nodes": [_node(n) for n in self.nodes]}
+        yield _dump(head if self.tenants is None else head | {"tenants": _tenants(self.tenants)})
         for time, entry in self.timed():
             yield _line(time, entry)
 
@@ -90,7 +93,8 @@ class Log:
             head = json.loads(text)
             if head["gpuyard_log"] != FORMAT:
                 raise BadInput(f"{path}, line 1: a log of format {head['gpuyard_log']}, this gpuyard reads {FORMAT}")
-            log = cls(tuple(_read_node(n) for n in head["nodes"]))
+            tenants = _read_tenants(head["tenants"]) if "tenants" in head else None
+            log = cls(tuple(_read_node(n) for n in head["nodes"]), tenants=tenants)
             for number, text in rows:  # noqa: B007 (the complaint below names it)
                 log.entries.append(_read_entry(json.loads(text)))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -98,6 +102,14 @@ class Log:
                 raise
             raise BadInput(f"{path}, line {number}: is not a line of a gpuyard log; cut the file before it") from None
         return log
+
+
+def follow(cluster: Cluster, entry: Entry) -> None:
+    """Lets a ledger follow an entry of a log."""
+    if isinstance(entry, DECISIONS):
+        cluster.decide(entry)
+    elif isinstance(entry, EVENTS):
+        cluster.observe(entry)
 
 
 def _chunks(rows: Iterable[str], size: int = 4096) -> Iterator[str]:
@@ -121,43 +133,79 @@ def _dump(value: dict[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
 
 
+_SPEAKS: dict[str, type] = {
+    re.sub(r"(?<!^)(?=[A-Z])", "_", one.__name__).lower(): one for one in (*get_args(Event), *get_args(Decision))
+}
+"""What records are called in a log: "submitted", "node_down"."""
+_NAMES = {one: name for name, one in _SPEAKS.items()}
+_FIELDS = {one: tuple(f.name for f in fields(one) if f.name != "time") for one in _NAMES}
+QUIET = {"tuning": None, "share": None, "lost": 0.0, "held": False, "accelerators": ()}
+"""What is left out of a line when it says nothing."""
+
+
 def _line(time: float, entry: Entry) -> str:
-    match entry:
-        case Submitted(_, job):
-            return _dump({"time": time, "event": "submitted", "job": _job(job)})
-        case Stopped(_, job_id, reason, progress):
-            return _dump({"time": time, "event": "stopped", "job": job_id, "reason": reason, "progress": progress})
-        case Tick():
-            return _dump({"time": time, "event": "tick"})
-        case Start(job_id, placement):
-            return _dump({"time": time, "decision": "start", "job": job_id, "placement": placement})
-        case Preempt(job_id):
-            return _dump({"time": time, "decision": "preempt", "job": job_id})
+    kind = type(entry)
+    said: dict[str, Any] = {"time": time, "decision" if isinstance(entry, DECISIONS) else "event": _NAMES[kind]}
+    for name in _FIELDS[kind]:
+        value = getattr(entry, name)
+        if name not in QUIET or value != QUIET[name]:
+            said[name] = _plain(value)
+    return _dump(said)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: a job and a tuning by what differs from their defaults, samples as rows."""
+    match value:
+        case Job():
+            return _job(value)
+        case Tuning():
+            return {k: v for k, v in asdict(value).items() if v is not None}
+        case (Sample(), *_):
+            return [astuple(sample) for sample in value]
+    return value
 
 
 def _read_entry(row: dict[str, Any]) -> Entry:
-    if not isinstance(row["time"], int | float) or not math.isfinite(row["time"]):
+    time = row.pop("time")
+    if isinstance(time, bool) or not isinstance(time, int | float) or not math.isfinite(time):
         raise ValueError(row)
-    match row:
-        case {"event": "submitted", "time": time, "job": job}:
-            return Submitted(time, _read_job(job))
-        case {"event": "stopped", "time": time, "job": job_id, "reason": reason, "progress": progress} if (
-            reason in REASONS
-        ):
-            return Stopped(time, job_id, reason, progress)
-        case {"event": "tick", "time": time}:
-            return Tick(time)
-        case {"decision": "start", "job": job_id, "placement": placement}:
-            return Start(job_id, _read_placement(placement))
-        case {"decision": "preempt", "job": job_id}:
-            return Preempt(job_id)
-    raise ValueError(row)
+    event, decision = row.pop("event", None), row.pop("decision", None)
+    kind = _SPEAKS[event or decision]
+    if (decision is None) == (event is None) or issubclass(kind, DECISIONS) != (event is None):
+        raise ValueError(row)
+    if kind is Submitted:
+        return Submitted(time, _read_job(row["job"]))
+    said = {name: _READ[name](value) for name, value in row.items()}
+    entry: Entry = kind(**said) if decision else kind(time=time, **said)
+    return entry
+
+
+def _read_samples(rows: list[list[Any]]) -> tuple[Sample, ...]:
+    return tuple(Sample(*row) for row in rows)
+
+
+def _reason(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _as_is(value: Any) -> Any:
+    return value
 
 
 def _read_placement(parts: list[tuple[str, list[str]]]) -> Placement:
     return tuple((node, tuple(accelerators)) for node, accelerators in parts)
 
 
+_READ: dict[str, Callable[[Any], Any]] = dict.fromkeys({n for names in _FIELDS.values() for n in names}, _as_is) | {
+    "placement": _read_placement,
+    "tuning": lambda value: Tuning(**value),
+    "samples": _read_samples,
+    "accelerators": tuple,
+    "profiles": tuple,
+    "reason": _reason,
+}
 _DEFAULTS = {f.name: f.default for f in fields(Job) if f.default is not MISSING}
 
 
@@ -175,10 +223,22 @@ def _read_job(said: dict[str, Any]) -> Job:
     return Job(**known)
 
 
+_NODE_DEFAULTS = {f.name: f.default for f in fields(Node) if f.name not in ("id", "cpus", "memory", "accelerators")}
+
+
 def _node(node: Node) -> dict[str, Any]:
     accelerators = [[a.id, a.kind, a.memory, a.emulated] for a in node.accelerators]
-    return {"id": node.id, "cpus": node.cpus, "memory": node.memory, "accelerators": accelerators}
+    more = {name: getattr(node, name) for name, default in _NODE_DEFAULTS.items() if getattr(node, name) != default}
+    return {"id": node.id, "cpus": node.cpus, "memory": node.memory, "accelerators": accelerators} | more
 
 
 def _read_node(said: dict[str, Any]) -> Node:
-    return Node(said["id"], tuple(Accelerator(*a) for a in said["accelerators"]), said["cpus"], said["memory"])
+    return Node(**said | {"accelerators": tuple(Accelerator(*a) for a in said["accelerators"])})
+
+
+def _tenants(tenants: Tenants) -> dict[str, Any]:
+    return {"patience": tenants.patience, "named": [asdict(tenant) for tenant in tenants.named.values()]}
+
+
+def _read_tenants(said: dict[str, Any]) -> Tenants:
+    return Tenants((Tenant(**one) for one in said["named"]), said["patience"])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .cluster import Cluster
-from .log import Log
+from .log import EVENTS, Log, follow
 from .rates import Rate
 from .vocabulary import Preempt, Start, Stopped, Submitted, Tick
 
@@ -191,13 +191,10 @@ def summary(log: Log, only: Collection[int] | None = None) -> Summary:
 
 def integral(log: Log, rate: Rate) -> float:
     """The integral of a rate over a log, from its first event on: what an environment with that rate pays in all."""
-    cluster, total, started = Cluster(log.nodes), 0.0, False
+    cluster, total, started = Cluster(log.nodes, log.tenants), 0.0, False
     for entry in log.entries:
-        if isinstance(entry, Start | Preempt):
-            cluster.decide(entry)
-            continue
-        if started and entry.time > cluster.now:
+        if isinstance(entry, EVENTS) and started and entry.time > cluster.now:
             total += rate(cluster) * (entry.time - cluster.now)
-        cluster.observe(entry)
+        follow(cluster, entry)
         started = True
     return total

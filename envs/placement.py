@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ..traces.job import Job
-from .room import WHOLE, Levels, Room, bits, thousandths
+from .room import Levels, Room, bits
+from .shares import WHOLE, thousandths
 from .vocabulary import Placement
 
 Place = Callable[[Job, Room], "Placement | None"]
@@ -173,18 +174,28 @@ def _earliest(options: Iterable[tuple[float, int]]) -> tuple[float, int]:
 def _host(job: Job, room: Room, choose: Callable[..., tuple[float, int]]) -> Placement | None:
     """A node for a job without accelerators: the tightest in CPUs, the first, or the emptiest."""
     sign = -1 if choose is max else 1
-    able = [(room.cpus[h], sign * h) for h in range(len(room.nodes)) if room.hosts(job, h, 1)]
+    at = job.sites
+    able = [
+        (room.cpus[h], sign * h)
+        for h in range(len(room.nodes))
+        if room.hosts(job, h, 1) and (not at or room.nodes[h].site in at)
+    ]
     return ((room.nodes[sign * choose(able)[1]].id, ()),) if able else None
 
 
 def _shared(job: Job, room: Room, choose: Callable[..., tuple[float, int]]) -> Placement | None:
-    """A part of an accelerator that is already shared."""
-    need, kinds = thousandths(job), set(room.kinds_for(job))
+    """A MIG instance that is just large enough, else a part of an accelerator that is already shared."""
+    groups = set(room.kinds_for(job))
+    if room.shares.open and (instance := _instance(job, room, groups)):
+        return instance
+    need = thousandths(job.share)
     able: dict[int, str] = {}
     options: list[tuple[float, int]] = []
     for accelerator, left in room.left.items():
         bay = room.bays[room.seat[accelerator][0]]
-        if need <= left < WHOLE and bay.kind in kinds and room.hosts(job, bay.host, 1):
+        if need <= left < WHOLE and bay.group in groups and room.hosts(job, bay.host, 1):
+            if room.shares.admits(job, accelerator, need) is not None:
+                continue
             order = bay.position << 20 | bay.accelerators.index(accelerator)
             able[order] = accelerator
             options.append((left, order if choose is not max else -order))
@@ -192,3 +203,13 @@ def _shared(job: Job, room: Room, choose: Callable[..., tuple[float, int]]) -> P
         return None
     accelerator = able[abs(choose(options)[1])]
     return ((room.bays[room.seat[accelerator][0]].node, (accelerator,)),)
+
+
+def _instance(job: Job, room: Room, groups: set[str]) -> Placement | None:
+    """The smallest free MIG instance that can take the job."""
+    able = []
+    for compute, memory, name in room.shares.instances(job, job.share):
+        bay = room.bays[room.seat[room.shares.seat[name][0]][0]]
+        if bay.group in groups and room.hosts(job, bay.host, 1):
+            able.append((compute, memory, bay.position, name, bay.node))
+    return ((min(able)[4], (min(able)[3],)),) if able else None

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from ..traces.job import Job
+from ..traces.job import Job, Shape
+from .kinds import kind as facts
 from .nodes import Node, Nodes
+from .shares import WHOLE, Shares, thousandths
+from .tenants import Tenants
 from .vocabulary import InvalidDecision, Placement
 
-WHOLE = 1000
-"""Thousandths in an accelerator: shares are counted in whole thousandths, so that they add up exactly."""
+if TYPE_CHECKING:
+    from .space import Space
 
 Floats = npt.NDArray[np.float64]
 Levels = list[int]
@@ -32,17 +36,21 @@ class Bay:
     Attributes:
         position: its bit in sets of bays.
         host: its node's position in the cluster.
+        group: its kind, with its site where a cluster has several: gangs stand in one group.
         singles: the placement on each of its accelerators alone.
         all: the placement on all of them.
+        memory: bytes of the smallest of its accelerators, None if unknown.
     """
 
     position: int
     host: int
     node: str
     kind: str
+    group: str
     accelerators: tuple[str, ...]
     singles: tuple[Placement, ...]
     all: Placement
+    memory: int | None
 
     @property
     def size(self) -> int:
@@ -59,33 +67,56 @@ def bits(mask: int) -> Iterator[int]:
 
 
 class Room:
-    """What is free, for reading. `version` counts its changes; `scratch()` is a copy to think ahead with."""
+    """What is free, for reading. `version` counts its changes; `scratch()` is a copy to think ahead with.
 
-    def __init__(self, nodes: Nodes) -> None:
+    Groups are kinds, or kinds at a site where the cluster has several sites.
+
+    Attributes:
+        kinds: the groups.
+        count: free whole accelerators in each group.
+        total: accelerators of each group, absent ones included; `size` is their sum.
+        usage: thousandths of an accelerator that each tenant holds.
+        owed: somebody waits for what is its own, so nobody may borrow.
+    """
+
+    def __init__(self, nodes: Nodes, tenants: Tenants | None = None) -> None:
         self.nodes = tuple(nodes)
         self.bays = tuple(_bays(self.nodes))
         self.host = {node.id: position for position, node in enumerate(self.nodes)}
         self.seat = {a: (b.position, 1 << i) for b in self.bays for i, a in enumerate(b.accelerators)}
         if len(self.host) < len(self.nodes) or len(self.seat) < sum(b.size for b in self.bays):
             raise InvalidDecision("a cluster's nodes and accelerators need ids of their own; some are given twice")
-        self.kinds = tuple(dict.fromkeys(b.kind for b in self.bays))
-        self.total = {k: sum(b.size for b in self.bays if b.kind == k) for k in self.kinds}
+        self.kinds = tuple(dict.fromkeys(b.group for b in self.bays))
+        self.total = {k: sum(b.size for b in self.bays if b.group == k) for k in self.kinds}
         self.size = sum(self.total.values())
-        self.largest = {k: max(b.size for b in self.bays if b.kind == k) for k in self.kinds}
-        self.free = [(1 << b.size) - 1 for b in self.bays]
-        self.count = dict(self.total)
+        self.largest = {k: max(b.size for b in self.bays if b.group == k) for k in self.kinds}
+        self.up = [(1 << b.size) - 1 if self.nodes[b.host].present else 0 for b in self.bays]
+        self.shut = {h for h, node in enumerate(self.nodes) if not node.present}
+        self.free = self.up.copy()
+        self.count = dict.fromkeys(self.kinds, 0)
         self.levels: dict[str, Levels] = {k: [0] * (self.largest[k] + 1) for k in self.kinds}
-        for bay in self.bays:
-            self.levels[bay.kind][bay.size] |= 1 << bay.position
+        for bay, free in zip(self.bays, self.free, strict=True):
+            self.levels[bay.group][free.bit_count()] |= 1 << bay.position
+            self.count[bay.group] += free.bit_count()
         self.version = 0
         none = np.zeros(0)
         self._seen: tuple[int, tuple[Floats, Floats, Floats]] = (-1, (none, none, none))
         self._of_kind = {
-            kind: tuple(np.array([(b.position, b.host) for b in self.bays if b.kind == kind]).T) for kind in self.kinds
+            kind: tuple(np.array([(b.position, b.host) for b in self.bays if b.group == kind]).T) for kind in self.kinds
         }
-        self.left: dict[str, int] = {}
+        self.shares = Shares()
         self.cpus: list[float] = [math.inf if n.cpus is None else round(n.cpus * WHOLE) for n in self.nodes]
         self.memory: list[float] = [math.inf if n.memory is None else n.memory for n in self.nodes]
+        self.tenants = tenants
+        self.usage: dict[str | None, int] = {}
+        self.owed = False
+        self._accepted: dict[Shape, tuple[str, ...]] = {}
+        self._any = not any(known.gangs for b in self.bays if (known := facts(b.kind)) is not None)
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Thousandths that are free of each accelerator that is shared."""
+        return self.shares.left
 
     @property
     def spare(self) -> int:
@@ -105,16 +136,63 @@ class Room:
 
     def scratch(self) -> Space:
         """A copy to think with; what is done to it changes nothing here."""
+        from .space import Space
+
         copy = Space.__new__(Space)
         copy.__dict__.update(self.__dict__)
-        copy.free, copy.count, copy.left = self.free.copy(), self.count.copy(), self.left.copy()
+        copy.free, copy.count, copy.shares = self.free.copy(), self.count.copy(), self.shares.copy()
         copy.levels = {kind: levels.copy() for kind, levels in self.levels.items()}
         copy.cpus, copy.memory = self.cpus.copy(), self.memory.copy()
+        if self.tenants is not None:
+            copy.usage = self.usage.copy()
         return copy
 
+    def shape(self, job: Job) -> Shape:
+        """What decides where a job can stand: its own shape, and its tenant where tenants matter."""
+        return job.shape if self.tenants is None and job.share == 1 else (*job.shape, job.tenant)
+
     def kinds_for(self, job: Job) -> tuple[str, ...]:
-        """The kinds of this cluster that the job accepts, in the job's order of preference."""
-        return tuple(k for k in job.kinds if k in self.total) if job.kinds else self.kinds
+        """The groups that the job could stand in, in its order; none while its tenant may have no more."""
+        if self.tenants is not None and self.refusal(job, thousandths(job.share) * job.gang) is not None:
+            return ()
+        return self.accepted(job)
+
+    def accepted(self, job: Job) -> tuple[str, ...]:
+        """The groups that the job could ever stand in, in its order of preference."""
+        if self._any and not job.kinds and not job.sites and job.memory is None:
+            return self.kinds
+        key = (job.kinds, job.sites, job.memory, job.gang)
+        found = self._accepted.get(key)
+        if found is None:
+            suited = {b.group: b.kind for b in self.bays if self._suits(b, job)}
+            order = job.kinds or tuple(dict.fromkeys(suited.values()))
+            found = tuple(group for kind in order for group in self.kinds if suited.get(group) == kind)
+            self._accepted[key] = found
+        return found
+
+    def _suits(self, bay: Bay, job: Job) -> bool:
+        """Whether a job's needs, apart from how many are free, are met there."""
+        known = facts(bay.kind)
+        return (
+            (not job.kinds or bay.kind in job.kinds)
+            and (not job.sites or self.nodes[bay.host].site in job.sites)
+            and (job.memory is None or bay.memory is None or job.memory <= bay.memory)
+            and (known is None or known.admits(job.gang))
+        )
+
+    def refusal(self, job: Job, amount: int) -> str | None:
+        """Why the job's tenant may not have so many thousandths of an accelerator more, None if it may."""
+        if self.tenants is None:
+            return None
+        return self.tenants.refuses(self.usage, job.tenant, amount, self.owed)
+
+    def admits(self, job: Job) -> bool:
+        """Whether the job's tenant may have what it asks for: if not, the job keeps nobody else from starting."""
+        return self.tenants is None or self.refusal(job, thousandths(job.share) * job.gang) is None
+
+    def kind_of(self, accelerator: str) -> str | None:
+        """The kind of an accelerator, None for a MIG instance."""
+        return self.bays[self.seat[accelerator][0]].kind if accelerator in self.seat else None
 
     def free_for(self, job: Job) -> int:
         """The most free whole accelerators of one acceptable kind: with fewer than its gang it cannot start."""
@@ -164,139 +242,38 @@ class Room:
 
     def hosts(self, job: Job, host: int, count: int) -> bool:
         """Whether a node has the CPUs and host memory that go with so many of the job's accelerators."""
+        if self.shut and host in self.shut:
+            return False
         cpus, memory = needs(job, count)
         return cpus <= self.cpus[host] and memory <= self.memory[host]
 
     def could_ever(self, job: Job) -> bool:
-        """Whether the job would fit if the whole cluster were free. Placement policies may be stricter."""
+        """Whether the job would fit if every node were there and free. Placement policies may be stricter."""
+        there = tuple(replace(node, present=True) for node in self.nodes)
+        empty = Room(there, self.tenants) if self.version or self.shut else self
         if job.gang == 0:
-            return any(fits_node(job, node) for node in self.nodes)
-        empty = Room(self.nodes) if self.version else self
+            at = job.sites
+            return any(fits_node(job, node) for node in self.nodes if not at or node.site in at)
         return any(
             sum(count * held.bit_count() for count, held in enumerate(empty.levels_for(job, kind))) >= job.gang
-            for kind in self.kinds_for(job)
+            for kind in empty.kinds_for(job)
         )
 
     def state(self) -> dict[str, object]:
         """What is free, in plain values, for comparing two ledgers."""
-        return {"free": list(self.free), "left": dict(self.left), "cpus": list(self.cpus), "memory": list(self.memory)}
+        more: dict[str, object] = {"up": list(self.up), "open": dict(self.shares.open)}
+        more["usage"] = {tenant: used for tenant, used in self.usage.items() if used}
+        return more | {
+            "free": list(self.free),
+            "left": dict(self.left),
+            "cpus": list(self.cpus),
+            "memory": list(self.memory),
+        }
 
 
-class Space(Room):
-    """Room that can be taken and given back: the ledger's own, or a policy's scratch copy."""
-
-    def take(self, job: Job, placement: Placement) -> None:
-        """Reserves a placement whole, or raises InvalidDecision and changes nothing."""
-        self.version += 1
-        if job.share < 1:
-            return self._take_share(job, placement)
-        seats = self._check(job, placement)
-        for position, mask in seats:
-            self._set(position, self.free[position] ^ mask)
-        if job.cpus is not None or job.host_memory is not None:
-            self._host(job, placement, -1)
-        return None
-
-    def give(self, job: Job, placement: Placement) -> None:
-        """Frees what `take` reserved."""
-        self.version += 1
-        if job.share < 1:
-            self._give_share(job, placement[0][1][0])
-        else:
-            for _, accelerators in placement:
-                for accelerator in accelerators:
-                    position, bit = self.seat[accelerator]
-                    self._set(position, self.free[position] | bit)
-        if job.cpus is not None or job.host_memory is not None:
-            self._host(job, placement, 1)
-
-    def _set(self, position: int, free: int) -> None:
-        bay = self.bays[position]
-        levels, bit = self.levels[bay.kind], 1 << position
-        before, after = self.free[position].bit_count(), free.bit_count()
-        levels[before] ^= bit
-        levels[after] ^= bit
-        self.free[position] = free
-        self.count[bay.kind] += after - before
-
-    def _check(self, job: Job, placement: Placement) -> list[tuple[int, int]]:
-        """The bays and bits of a placement, when all of it is free and is what the job wants."""
-        taken: dict[int, int] = {}
-        count = 0
-        for node, accelerators in placement:
-            for accelerator in accelerators:
-                seat = self.seat.get(accelerator)
-                if seat is None or self.bays[seat[0]].node != node:
-                    raise InvalidDecision(f"job {job.id} cannot stand on {accelerator} of {node}: there is none")
-                position, bit = seat
-                mask = taken.get(position, 0)
-                if mask & bit or not self.free[position] & bit:
-                    raise InvalidDecision(f"job {job.id} cannot have {accelerator}: it is taken")
-                taken[position] = mask | bit
-                count += 1
-        if count != job.gang:
-            raise InvalidDecision(f"job {job.id} needs {job.gang} accelerators, the placement has {count}")
-        if len(placement) > 1 and len({node for node, some in placement if some}) < len(placement):
-            raise InvalidDecision(f"job {job.id} cannot stand on a node twice, or on one without accelerators of it")
-        self._check_kinds(job, taken)
-        self._check_hosts(job, placement)
-        return list(taken.items())
-
-    def _check_kinds(self, job: Job, taken: dict[int, int]) -> None:
-        if len(taken) > 1 or job.kinds:
-            kinds = {self.bays[position].kind for position in taken}
-            if len(kinds) > 1 or (job.kinds and not kinds <= set(job.kinds)):
-                wanted = "/".join(job.kinds) or "one kind"
-                raise InvalidDecision(f"job {job.id} wants {wanted}, the placement has {', '.join(sorted(kinds))}")
-
-    def _check_hosts(self, job: Job, placement: Placement) -> None:
-        if job.gang == 0 and (len(placement) != 1 or placement[0][0] not in self.host):
-            raise InvalidDecision(f"job {job.id} needs no accelerators: its placement is one node of the cluster")
-        if job.cpus is None and job.host_memory is None:
-            return
-        for node, part in parts(job, placement):
-            if not self.hosts(job, self.host[node], part):
-                raise InvalidDecision(f"job {job.id} needs more CPUs or host memory than {node} has free")
-
-    def _host(self, job: Job, placement: Placement, sign: int) -> None:
-        for node, part in parts(job, placement):
-            cpus, memory = needs(job, part)
-            host = self.host[node]
-            self.cpus[host] += sign * cpus
-            self.memory[host] += sign * memory
-
-    def _take_share(self, job: Job, placement: Placement) -> None:
-        if len(placement) != 1 or len(placement[0][1]) != 1:
-            raise InvalidDecision(f"job {job.id} needs a share of one accelerator, the placement is {placement}")
-        node, (accelerator,) = placement[0]
-        seat = self.seat.get(accelerator)
-        if seat is None or self.bays[seat[0]].node != node:
-            raise InvalidDecision(f"job {job.id} cannot stand on {accelerator} of {node}: there is none")
-        position, bit = seat
-        whole_free = bool(self.free[position] & bit)
-        left = WHOLE if whole_free else self.left.get(accelerator, 0)
-        if (need := thousandths(job)) > left:
-            raise InvalidDecision(f"job {job.id} needs {need}/{WHOLE} of {accelerator}, {left}/{WHOLE} is left")
-        self._check_kinds(job, {position: bit})
-        self._check_hosts(job, placement)
-        if whole_free:
-            self._set(position, self.free[position] ^ bit)
-        self.left[accelerator] = left - need
-        self._host(job, placement, -1)
-
-    def _give_share(self, job: Job, accelerator: str) -> None:
-        left = self.left[accelerator] + thousandths(job)
-        if left < WHOLE:
-            self.left[accelerator] = left
-            return
-        del self.left[accelerator]
-        position, bit = self.seat[accelerator]
-        self._set(position, self.free[position] | bit)
-
-
-def thousandths(job: Job) -> int:
-    """The job's share in thousandths of an accelerator, at least one."""
-    return max(1, round(job.share * WHOLE))
+def width(placement: Placement) -> int:
+    """How many accelerators a placement has."""
+    return sum(len(accelerators) for _, accelerators in placement)
 
 
 def needs(job: Job, count: int) -> tuple[int, int]:
@@ -323,8 +300,13 @@ def fits_node(job: Job, node: Node) -> bool:
 
 def _bays(nodes: tuple[Node, ...]) -> Iterator[Bay]:
     position = 0
+    several = len({node.site for node in nodes if node.accelerators}) > 1
     for host, node in enumerate(nodes):
         for kind in dict.fromkeys(a.kind for a in node.accelerators):
-            ids = tuple(a.id for a in node.accelerators if a.kind == kind)
-            yield Bay(position, host, node.id, kind, ids, tuple(((node.id, (a,)),) for a in ids), ((node.id, ids),))
+            mine = [a for a in node.accelerators if a.kind == kind]
+            ids = tuple(a.id for a in mine)
+            group = f"{kind}@{node.site}" if several else kind
+            singles: tuple[Placement, ...] = tuple(((node.id, (a,)),) for a in ids)
+            memory = min((a.memory for a in mine if a.memory is not None), default=None)
+            yield Bay(position, host, node.id, kind, group, ids, singles, ((node.id, ids),), memory)
             position += 1

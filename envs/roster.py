@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf, log1p, log2, nan
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from sortedcontainers import SortedList
 
 from ..traces.job import Job, Shape
-from .vocabulary import Placement
+from .vocabulary import Placement, Tuning
 
 if TYPE_CHECKING:
     from .cluster import ClusterView
@@ -33,7 +34,10 @@ class Running:
         since: when this run began, seconds.
         attained: seconds of work that earlier runs did and kept.
         stopping: it was asked to stop, and holds its place until it has.
-        order: its place in the order of submission.
+        share: part of each accelerator that it was given.
+        tuning: what it was told for the hardware it got.
+        goes: where it is on its way to, None while it stays.
+        holds: all accelerators that it keeps from others: its place and, while it is on its way, the new one.
     """
 
     job: Job
@@ -42,6 +46,19 @@ class Running:
     attained: float
     order: int
     stopping: bool = False
+    share: float = 1.0
+    tuning: Tuning | None = None
+    goes: Placement | None = None
+    holds: Placement = ()
+
+    def __post_init__(self) -> None:
+        """It holds where it stands."""
+        self.holds = self.holds or self.placement
+
+    @property
+    def gang(self) -> int:
+        """Accelerators that it works on."""
+        return sum(len(accelerators) for _, accelerators in self.placement)
 
     def served(self, now: float) -> float:
         """Seconds it has run in all, this run included."""
@@ -77,8 +94,9 @@ class Columns:
     SUBMIT, GANG, ESTIMATE, ATTAINED, ORDER, SINCE, END, SHAPE, HELD, SHORT, SMALL = range(11)
     KNOWN, LOG_ESTIMATE, LOG_AREA, LOG_ATTAINED, LOG_GANG = range(11, 16)
 
-    def __init__(self) -> None:
+    def __init__(self, shape: Callable[[Job], Shape] = attrgetter("shape")) -> None:
         self.keys: list[int] = []
+        self._shape = shape
         self.shapes: list[Job] = []
         self._numbers: dict[Shape, int] = {}
         self._data = np.empty((16, 64))
@@ -87,20 +105,20 @@ class Columns:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def add(self, job: Job, attained: float, order: int, since: float) -> None:
-        """Puts a job into the last row."""
+    def add(self, job: Job, attained: float, order: int, since: float, held: float | None = None) -> None:
+        """Puts a job into the last row; `held` is what it holds in accelerators, by default what it asks for."""
         row = len(self.keys)
         if row == self._data.shape[1]:
             self._data = np.concatenate([self._data, np.empty_like(self._data)], 1)
-        gang = max(job.gang, 1)
+        gang, held = max(job.gang, 1), job.gang * job.share if held is None else held
         known = job.estimate is not None
         estimate = job.estimate or 0.0
         end = since + max(estimate - attained, 0.0) if known else nan
-        shape = self._numbers.setdefault(job.shape, len(self.shapes))
+        shape = self._numbers.setdefault(self._shape(job), len(self.shapes))
         if shape == len(self.shapes):
             self.shapes.append(job)
         self._data[:, row] = (
-            job.submit, job.gang, estimate if known else nan, attained, order, since, end, shape, job.gang * job.share,
+            job.submit, job.gang, estimate if known else nan, attained, order, since, end, shape, held,
             estimate if known else inf, estimate * gang if known else inf, known,
             log1p(estimate), log1p(estimate * gang), log1p(attained), log2(gang),
         )  # fmt: skip
@@ -185,9 +203,9 @@ class Roster(Generic[T]):
     def columns(self) -> Columns:
         """The same jobs as arrays."""
         if self._columns is None:
-            self._columns = Columns()
-            for _, job, attained, order, since in self._held.values():
-                self._columns.add(job, attained, order, since)
+            self._columns = Columns(self._view.room.shape)
+            for item, job, attained, order, since in self._held.values():
+                self._columns.add(job, attained, order, since, _holds(item))
         return self._columns
 
     def by(self, score: Score | Moving) -> Iterator[T]:
@@ -247,7 +265,7 @@ class Register(Roster[T]):
             entry_of[job.id] = entry = (score(item, self._view), order, item)
             entries.add(entry)
         if self._columns is not None:
-            self._columns.add(job, attained, order, since)
+            self._columns.add(job, attained, order, since, _holds(item))
 
     def leave(self, key: int) -> tuple[T, int, float]:
         """Takes one out; returns it, its place in the order of submission and what it had attained."""
@@ -257,3 +275,8 @@ class Register(Roster[T]):
         if self._columns is not None:
             self._columns.remove(key)
         return item, order, attained
+
+
+def _holds(item: object) -> float | None:
+    """Accelerators that a job holds, None while it waits."""
+    return item.gang * item.share if isinstance(item, Running) else None

@@ -124,13 +124,13 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         if self.window is not None and self.window < 1:
             raise BadInput(f"window={self.window}: give 1 job or more, or None for the whole trace")
         room = Room(self.nodes)
-        shapes = {job.shape: job for job in reversed(self.trace.jobs)}
+        shapes = {room.shape(job): job for job in reversed(self.trace.jobs)}
         never = {shape for shape, job in shapes.items() if not room.could_ever(job)}
-        out = [job for job in self.trace.jobs if job.shape in never]
+        out = [job for job in self.trace.jobs if room.shape(job) in never]
         if out and oversized == "refuse":
             raise BadInput(f"job {out[0].id} can never run on this cluster; choose a larger one, or oversized='skip'")
         if out:
-            self.trace = self.trace.of(job for job in self.trace.jobs if job.shape not in never)
+            self.trace = self.trace.of(job for job in self.trace.jobs if room.shape(job) not in never)
         if not len(self.trace):
             raise BadInput("the trace has no jobs that this cluster could run; choose another trace or cluster")
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from .cluster import Cluster, ClusterView
 from .log import Log
 from .nodes import Nodes
+from .tenants import reclaims
 from .vocabulary import Decision, Event
 
 
@@ -16,10 +17,10 @@ class World(Protocol):
 
     @property
     def nodes(self) -> Nodes:
-        """The machines it has."""
+        """The machines it has. A world whose tenants have quotas has `tenants` as well."""
 
-    def act(self, decision: Decision) -> None:
-        """Begins to make a decision real. What comes of it arrives as events."""
+    def act(self, decision: Decision) -> Sequence[Event] | None:
+        """Begins to make a decision real. What comes of it arrives as events; what comes at once is returned."""
 
     def wait(self) -> Sequence[Event]:
         """Blocks (live) or jumps (simulated) until something happens: all events of that moment.
@@ -40,22 +41,33 @@ class Session:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.cluster = Cluster(world.nodes)
-        self.log = Log(self.cluster.nodes)
+        self.cluster = Cluster(world.nodes, getattr(world, "tenants", None))
+        self.log = Log(self.cluster.nodes, tenants=self.cluster.tenants)
 
     def act(self, decision: Decision) -> None:
         """Ledger first: if it refuses (InvalidDecision), nothing has happened. Then the world, then the log."""
         self.cluster.decide(decision)
-        self.world.act(decision)
+        at_once = self.world.act(decision)
         self.log.entries.append(decision)
+        if at_once:
+            self._follow(at_once)
 
     def advance(self) -> bool:
-        """Waits for the world's next events and follows them. False when all is over."""
+        """Waits for the world's next events and follows them. False when all is over.
+
+        What tenants reclaim is decided here, by the ledger's own rules, whatever the policy.
+        """
         events = self.world.wait()
+        self._follow(events)
+        if self.cluster.tenants is not None:
+            for decision in list(reclaims(self.cluster)):
+                self.act(decision)
+        return bool(events)
+
+    def _follow(self, events: Sequence[Event]) -> None:
         for event in events:
             self.cluster.observe(event)
         self.log.entries.extend(events)
-        return bool(events)
 
     def play(self, policy: Policy, listen: Callable[[Log], None] | None = None) -> Log:
         """Lets the policy decide after each moment in which something happened, until all is over.

@@ -16,7 +16,8 @@ from simpy.events import NORMAL, URGENT, EventPriority
 from ..traces.job import Job, Trace
 from ..traces.trouble import BadInput
 from .nodes import Nodes
-from .vocabulary import Decision, Event, Preempt, Start, Stopped, Submitted, Tick
+from .pipelines import Pipelines
+from .vocabulary import Decision, Event, InvalidDecision, Preempt, Ready, Start, Stopped, Submitted, Tick
 
 RESTART = 30.0
 """Seconds that a preempted job needs before it works again: what Pollux' and Sia's simulators charge for a restart."""
@@ -68,6 +69,7 @@ class SimWorld:
         self._runs: dict[int, _Run] = {}
         self._sim = simpy.Environment()
         self._happened: list[Event] = []
+        self._pipelines = Pipelines(trace)
         self._arrivals: Iterator[Job] = iter(trace.jobs)
         self._coming = True
         self._ticking = False
@@ -82,6 +84,8 @@ class SimWorld:
                 run = self._runs[job]
                 run.stopping = True
                 Moment(self._sim, self._sim.now, self._preempted, job, URGENT)
+            case _:
+                raise InvalidDecision(f"{decision}: the plain simulator knows starts and preemptions; use a scenario")
 
     def wait(self) -> Sequence[Event]:
         """Jumps to the next moment at which something happens: its events, stops before submissions."""
@@ -104,6 +108,8 @@ class SimWorld:
     def _arrived(self, moment: Moment) -> None:
         job: Job = moment._value
         self._happened.append(Submitted(job.submit, job))
+        if self._pipelines:
+            self._release(self._pipelines.submitted(job))
         self._keep_ticking()
         self._expect()
 
@@ -119,6 +125,12 @@ class SimWorld:
         del self._runs[job]
         self._done.pop(job, None)
         self._happened.append(Stopped(self._sim.now, job, "finished", self._durations[job]))
+        if self._pipelines:
+            self._release(self._pipelines.ended(job, well=True))
+
+    def _release(self, fates: Iterator[tuple[int, bool]]) -> None:
+        """Stages of pipelines join the queue; here no job fails, so none is cancelled."""
+        self._happened += [Ready(self._sim.now, job) for job, _ in fates]
 
     def _preempted(self, moment: Moment) -> None:
         job: int = moment._value

@@ -31,21 +31,21 @@ def fitting(
     if not trace.jobs:
         raise BadInput(f"trace {trace.name!r} has no jobs; choose another --trace")
     room = Room(nodes)
-    never = {shape: why for shape, job in _shapes(trace).items() if (why := _why(job, room, places))}
+    never = {shape: why for shape, job in _shapes(trace, room).items() if (why := _why(job, room, places))}
     if not never:
         return trace, ()
-    out = tuple(job for job in trace.jobs if job.shape in never)
+    out = tuple(job for job in trace.jobs if room.shape(job) in never)
     if oversized == "refuse":
         more = f" (nor can {len(out) - 1:,} others)" if len(out) > 1 else ""
         raise BadInput(
             f"job {out[0].id} needs {wants(out[0])} and can never run on {describe(nodes)}: "
-            f"{never[out[0].shape]}{more}; {cure}"
+            f"{never[room.shape(out[0])]}{more}; {cure}"
         )
     if len(out) == len(trace):
         raise BadInput(
             f"not one of the {len(trace):,} jobs could ever run on {describe(nodes)}; choose a larger --cluster"
         )
-    return trace.of(job for job in trace.jobs if job.shape not in never), out
+    return trace.of(job for job in trace.jobs if room.shape(job) not in never), out
 
 
 def wants(job: Job) -> str:
@@ -64,9 +64,9 @@ def _count(gang: int) -> str:
     return "1 accelerator" if gang == 1 else f"{gang} accelerators"
 
 
-def _shapes(trace: Trace) -> dict[Shape, Job]:
+def _shapes(trace: Trace, room: Room) -> dict[Shape, Job]:
     """One job of each shape, the first."""
-    return {job.shape: job for job in reversed(trace.jobs)}
+    return {room.shape(job): job for job in reversed(trace.jobs)}
 
 
 def _why(job: Job, room: Room, places: Mapping[str, Place]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..envs.cluster import ClusterView
 from ..envs.placement import Place, packed
-from ..envs.room import Space
+from ..envs.space import Space
 from ..envs.vocabulary import Decision, Placement, Start
 from ..traces.job import Job, Shape
 from .orders import expected
@@ -42,9 +42,10 @@ class Easy:
         """Yields starts: in order while they fit, then those that overtake."""
         for head in cluster.pending.by(self.order):
             placement = self.place(head, cluster.room)
-            if placement is None:
+            if placement is not None:
+                yield Start(head.id, placement)
+            elif cluster.room.admits(head):
                 break
-            yield Start(head.id, placement)
         else:
             return
         if len(fitting(cluster)):
@@ -61,7 +62,7 @@ class Easy:
         times = [*ends[rows].tolist(), math.inf]
         for number, row in enumerate(rows):
             running = cluster.running[columns.keys[row]]
-            then.give(running.job, running.placement)
+            then.release(running)
             if times[number] < times[number + 1] and self.place(head, then):
                 return Promise(head, times[number], then)
         return Promise(head, math.inf, then)
@@ -71,15 +72,16 @@ class Easy:
         refused: set[Shape] = set()
         for job in in_order(cluster, self.order, promise.candidates(cluster)):
             in_time = cluster.now + expected(job) <= promise.time
-            if job is promise.head or job.shape in promise.failed or (job.shape in refused and not in_time):
+            shape = cluster.room.shape(job)
+            if job is promise.head or shape in promise.failed or (shape in refused and not in_time):
                 continue
             placement = self.place(job, cluster.room)
             if placement is None:
-                promise.failed.add(job.shape)
+                promise.failed.add(shape)
             elif in_time or self._leaves(promise, job, placement):
                 return Start(job.id, placement)
             else:
-                refused.add(job.shape)
+                refused.add(shape)
         return None
 
     def _leaves(self, promise: Promise, job: Job, placement: Placement) -> bool:

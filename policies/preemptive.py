@@ -11,8 +11,8 @@ import numpy as np
 
 from ..envs.cluster import ClusterView
 from ..envs.placement import Place, packed
-from ..envs.room import Space
 from ..envs.roster import Columns, Floats, Moving, Running, Score
+from ..envs.space import Space
 from ..envs.vocabulary import Decision, Preempt, Start
 from ..traces.job import Job
 from .orders import expected
@@ -45,10 +45,11 @@ class Preemptive:
         """Yields starts, and then stops for the first that does not fit."""
         for job in cluster.pending.by(self.waiting):
             placement = self.place(job, cluster.room)
-            if placement is None:
+            if placement is not None:
+                yield Start(job.id, placement)
+            elif cluster.room.admits(job):
                 yield from self._make_room(job, cluster)
                 return
-            yield Start(job.id, placement)
 
     def _make_room(self, job: Job, cluster: ClusterView) -> Iterator[Decision]:
         columns = cluster.running.columns
@@ -62,8 +63,8 @@ class Preemptive:
         asked: list[Running] = []
         for row in behind[np.lexsort((-columns.order[behind], -ranks[behind]))]:
             running = cluster.running[columns.keys[row]]
-            if running.job.preemptible and not running.stopping:
-                room.give(running.job, running.placement)
+            if running.job.preemptible and not running.stopping and running.goes is None:
+                room.release(running)
                 asked.append(running)
                 if self.place(job, room):
                     yield from [Preempt(r.job.id) for r in self._needed(job, asked, room)]
@@ -72,9 +73,9 @@ class Preemptive:
     def _needed(self, job: Job, asked: list[Running], room: Space) -> Iterator[Running]:
         """Of those asked, the ones that the job cannot do without; the best placed in line are spared first."""
         for running in reversed(asked):
-            room.take(running.job, running.placement)
+            room.take(running.job, running.placement, running.share)
             if not self.place(job, room):
-                room.give(running.job, running.placement)
+                room.release(running)
                 yield running
 
 
@@ -83,7 +84,7 @@ def _to_come(cluster: ClusterView) -> Space:
     room = cluster.room.scratch()
     for running in cluster.running:
         if running.stopping:
-            room.give(running.job, running.placement)
+            room.release(running)
     return room
 
 

@@ -48,8 +48,8 @@ class Ranked:
     Attributes:
         score: the order.
         place: where a job may stand.
-        strict: the first that has to wait blocks all behind it; otherwise those behind it start where they fit, and a
-            large gang may wait for ever.
+        strict: the first that has to wait blocks all behind it, unless it waits for its tenant's quota; otherwise those
+            behind it start where they fit, and a large gang may wait for ever.
         needs_estimates: the order reads `Job.estimate`.
     """
 
@@ -67,9 +67,10 @@ class Ranked:
             return  # moving scores are dear
         for job in cluster.pending.by(self.score):
             placement = self.place(job, cluster.room)
-            if placement is None:
+            if placement is not None:
+                yield Start(job.id, placement)
+            elif cluster.room.admits(job):
                 return
-            yield Start(job.id, placement)
 
     def _loose(self, cluster: ClusterView) -> Iterator[Decision]:
         failed: set[Shape] = set()
@@ -78,18 +79,19 @@ class Ranked:
 
     def _first_that_fits(self, cluster: ClusterView, failed: set[Shape]) -> Start | None:
         """Looked for afresh after each start: most often nobody of thousands fits any more."""
+        room = cluster.room
         for job in in_order(cluster, self.score, fitting(cluster)):
-            if job.shape not in failed:
-                if placement := self.place(job, cluster.room):
+            if (shape := room.shape(job)) not in failed:
+                if placement := self.place(job, room):
                     return Start(job.id, placement)
-                failed.add(job.shape)
+                failed.add(shape)
         return None
 
 
 def fitting(cluster: ClusterView) -> Rows:
     """The rows of `cluster.pending.columns` whose gang is no larger than what is free: nobody else could start."""
     room = cluster.room
-    most = max(room.count.values(), default=0) or bool(room.left)
+    most = max(room.count.values(), default=0) or bool(room.left) or any(room.shares.open.values())
     return np.flatnonzero(cluster.pending.columns.gang <= most)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gpuyard.envs.nodes import Accelerator, Node
 from gpuyard.envs.placement import consolidated, first_fit, packed, spread
-from gpuyard.envs.room import Space
+from gpuyard.envs.space import Space
 from gpuyard.envs.vocabulary import Placement
 from gpuyard.traces.job import Job
 from strategies import jobs

@@ -23,7 +23,7 @@ ONLY_IN = {
     "torch": {"policies/network.py", "experiments/trainer.py"},
     "stable_baselines3": {"policies/network.py", "experiments/trainer.py"},
     "sb3_contrib": {"policies/network.py", "experiments/trainer.py"},
-    "simpy": {"envs/sim.py", "experiments/benchmark.py"},
+    "simpy": {"envs/sim.py", "envs/harsh.py", "envs/course.py", "experiments/benchmark.py"},
     "pynvml": {"executor/nvml.py"},
     "pickle": set(),
 }

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gpuyard.envs.nodes import Accelerator, Node, parse
 from gpuyard.envs.placement import Place, consolidated, first_fit, packed, spread
-from gpuyard.envs.room import Room, Space
+from gpuyard.envs.room import Room
+from gpuyard.envs.space import Space
 from gpuyard.envs.vocabulary import Placement
 from gpuyard.traces.job import Job
 from rooms import PLACES, Full, legal, rooms
@@ -220,7 +221,7 @@ def test_consolidated_never_spans_when_one_node_could_do(full: Full, gang: int) 
 def test_equal_questions_get_equal_answers(full: Full, data: st.DataObject) -> None:
     """Of the job only its shape is read, and of the room only what is free: what is no use once is no use twice."""
     job = data.draw(jobs(100, 0.0))
-    gang, share, kinds, cpus, memory = job.shape
+    gang, share, kinds, cpus, memory, _, _ = job.shape
     twin = Job(7, 55.0, gang, share, kinds, cpus, memory)
     for place in PLACES:
         assert place(job, full.room) == place(twin, full.room.scratch())

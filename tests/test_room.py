@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from gpuyard.envs.nodes import Accelerator, Node, parse
 from gpuyard.envs.placement import packed
-from gpuyard.envs.room import Room, Space
+from gpuyard.envs.room import Room
+from gpuyard.envs.space import Space
 from gpuyard.envs.vocabulary import InvalidDecision, Placement
 from gpuyard.traces.job import Job
 from rooms import Full, legal, rooms

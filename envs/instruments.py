@@ -1,0 +1,47 @@
+"""What looks at accelerators in the simulated world: whoever changes is looked at once, when the moment has settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from .nodes import Nodes
+from .vocabulary import Measured, Sample
+
+
+class Instruments:
+    """Accelerators to be looked at, and the senses that tell what there is to see.
+
+    Args:
+        nodes: all that may ever be there.
+        up: node -> whether it is; nobody sees what is not there.
+        senses: each fills in its part of a sample.
+    """
+
+    def __init__(self, nodes: Nodes, up: Mapping[str, bool], senses: Iterable[Callable[[Sample], Sample]]) -> None:
+        self._up, self._senses = up, list(senses)
+        self._node_of = {a.id: node.id for node in nodes for a in node.accelerators}
+        self._unseen: dict[str, None] = {}
+        for node in nodes:
+            if node.present:
+                self.look(a.id for a in node.accelerators)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to look at."""
+        return bool(self._unseen)
+
+    def look(self, accelerators: Iterable[str]) -> None:
+        """Has accelerators looked at; MIG instances are looked at with the whole."""
+        if self._senses:
+            self._unseen.update({name.partition("#")[0]: None for name in accelerators})
+
+    def measure(self, now: float) -> Measured | None:
+        """What is seen of those that are there."""
+        seen, self._unseen = self._unseen, {}
+        samples = []
+        for accelerator in seen:
+            if self._up[self._node_of[accelerator]]:
+                sample = Sample(accelerator)
+                for sense in self._senses:
+                    sample = sense(sample)
+                samples.append(sample)
+        return Measured(now, tuple(samples)) if samples else None

@@ -1,0 +1,1 @@
+"""Laws of nature of the simulated world, one file each. Each can be switched on by itself."""

@@ -1,0 +1,168 @@
+"""What runs up while time passes: energy, carbon and money. Fed by events alone, so a log replays into equal sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp
+
+from .nodes import Node
+from .vocabulary import Billed, Measured, Priced, Sample
+
+KWH = 3.6e6
+"""Joules in a kilowatt-hour."""
+MEAN = 300.0
+"""Seconds after which a value has lost all but 1/e of its weight in the mean."""
+
+
+@dataclass(slots=True)
+class Price:
+    """What a site's electricity, or a pool's node, costs now; None where nobody said.
+
+    Attributes:
+        usd_per_kwh: of electricity.
+        grams_per_kwh: of CO2 equivalent.
+        usd_per_hour: of a node.
+    """
+
+    usd_per_kwh: float | None = None
+    grams_per_kwh: float | None = None
+    usd_per_hour: float | None = None
+
+
+@dataclass(slots=True)
+class Seen:
+    """An accelerator as it was last seen, and an exponential mean of how busy it was.
+
+    Attributes:
+        sample: the last look.
+        since: when that was, seconds.
+        mean: of `busy`, over about the last `MEAN` seconds, up to `since`; None if it was never told.
+    """
+
+    sample: Sample
+    since: float
+    mean: float | None
+
+    def busy(self, now: float) -> float | None:
+        """The mean up to now: the last value holds until the next look."""
+        if self.mean is None or self.sample.busy is None:
+            return self.mean
+        return self.sample.busy + (self.mean - self.sample.busy) * exp((self.since - now) / MEAN)
+
+
+class Meter:
+    """Energy, carbon and money so far, and what they grow by in a second.
+
+    Attributes:
+        seen: each accelerator that was looked at.
+        prices: of sites and pools.
+        joules: drawn from the grid; None until a draw is told.
+        grams: of CO2 equivalent, of all sites whose intensity is told; None until one is.
+        usd: electricity where its price is told, rents and bills; None until there is any.
+    """
+
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
+        self.seen: dict[str, Seen] = {}
+        self.prices: dict[str, Price] = {}
+        self.joules: float | None = None
+        self.grams: float | None = None
+        self.usd: float | None = None
+        self._nodes = nodes
+        self._of = {a.id: node for node in nodes.values() for a in node.accelerators}
+        self._up = {node.id for node in nodes.values() if node.present}
+        self._watts: dict[str, float] = {}  # from the grid, by site
+        self._host = {node.site or "": 0.0 for node in nodes.values()}
+        for node in nodes.values():
+            if node.present:
+                self._host[node.site or ""] += node.watts * node.pue
+        self._rent = 0.0
+        self._pay()
+
+    @property
+    def watts(self) -> float | None:
+        """Drawn from the grid now; None until a draw is told."""
+        return sum(self.at(site) for site in self._host) if self._watts else None
+
+    def at(self, site: str) -> float:
+        """Watts that a site draws from the grid."""
+        return self._watts.get(site, 0.0) + self._host.get(site, 0.0)
+
+    @property
+    def grams_per_second(self) -> float | None:
+        """Of CO2 equivalent, where it is known."""
+        known = [(site, p.grams_per_kwh) for site, p in self.prices.items() if p.grams_per_kwh is not None]
+        return sum(self.at(site) * grams for site, grams in known) / KWH if known and self._watts else None
+
+    @property
+    def usd_per_second(self) -> float | None:
+        """Electricity where its price is known, and rents."""
+        known = [(site, p.usd_per_kwh) for site, p in self.prices.items() if p.usd_per_kwh is not None]
+        power = sum(self.at(site) * usd for site, usd in known) / KWH if self._watts else 0.0
+        return power + self._rent if self._rent or (known and self._watts) else None
+
+    def go(self, seconds: float) -> None:
+        """Lets time pass."""
+        if self._watts:
+            self.joules = (self.joules or 0.0) + (self.watts or 0.0) * seconds
+            if (grams := self.grams_per_second) is not None:
+                self.grams = (self.grams or 0.0) + grams * seconds
+        if (usd := self.usd_per_second) is not None:
+            self.usd = (self.usd or 0.0) + usd * seconds
+
+    @property
+    def still(self) -> bool:
+        """Whether nothing runs up, as in a world that tells neither draws nor prices."""
+        return not self._watts and not self._rent
+
+    def measure(self, event: Measured) -> None:
+        """Follows a look at accelerators."""
+        for sample in event.samples:
+            name = sample.accelerator
+            before = self.seen.get(name)
+            if sample.watts is not None or (before and before.sample.watts is not None):
+                node = self._of[name]
+                old = (before.sample.watts or 0.0) if before else 0.0
+                site = node.site or ""
+                self._watts[site] = self._watts.get(site, 0.0) + ((sample.watts or 0.0) - old) * node.pue
+            mean = before.busy(event.time) if before else None
+            self.seen[name] = Seen(sample, event.time, sample.busy if mean is None else mean)
+
+    def price(self, event: Priced) -> None:
+        """Follows a change of prices."""
+        price = self.prices.setdefault(event.place, Price())
+        for name in ("usd_per_kwh", "grams_per_kwh", "usd_per_hour"):
+            if (value := getattr(event, name)) is not None:
+                setattr(price, name, value)
+        self._pay()
+
+    def bill(self, event: Billed) -> None:
+        """Follows a sum that falls due."""
+        self.usd = (self.usd or 0.0) + event.usd
+
+    def up(self, node: str) -> None:
+        """A node begins to draw, and to cost its rent."""
+        self._up.add(node)
+        self._host[self._nodes[node].site or ""] += self._nodes[node].watts * self._nodes[node].pue
+        self._pay()
+
+    def down(self, node: str, time: float) -> None:
+        """A node draws nothing any more, nor do its accelerators."""
+        self._up.discard(node)
+        self._host[self._nodes[node].site or ""] -= self._nodes[node].watts * self._nodes[node].pue
+        there = [a.id for a in self._nodes[node].accelerators if a.id in self.seen]
+        off = tuple(Sample(a, 0.0, 0, None if self.seen[a].sample.watts is None else 0.0) for a in there)
+        self.measure(Measured(time, off))
+        self._pay()
+
+    def rent(self, node: Node) -> float:
+        """USD an hour for a node: its pool's price where one was told, else its own."""
+        price = self.prices.get(node.pool or "")
+        return node.usd_per_hour if price is None or price.usd_per_hour is None else price.usd_per_hour
+
+    def _pay(self) -> None:
+        self._rent = sum(self.rent(self._nodes[node]) for node in self._up) / 3600
+
+    def state(self) -> dict[str, object]:
+        """All sums, in plain values."""
+        return {"joules": self.joules, "grams": self.grams, "usd": self.usd, "watts": dict(self._watts)}
