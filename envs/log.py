@@ -59,7 +59,7 @@ class Log:
     def lines(self) -> Iterator[str]:
         """The log as JSON lines, each with its end. Nothing in it depends on anything but the log."""
         head = {"gpuyard_log": FORMAT, "nodes": [_node(n) for n in self.nodes]}
-        yield _dump(head if self.tenants is None else head | {"tenants": _tenants(self.tenants)})
+        yield _dump(head if self.tenants is None else head | {"tenants": self.tenants.as_dict()})
         for time, entry in self.timed():
             yield _line(time, entry)
 
@@ -234,10 +234,6 @@ def _node(node: Node) -> dict[str, Any]:
 
 def _read_node(said: dict[str, Any]) -> Node:
     return Node(**said | {"accelerators": tuple(Accelerator(*a) for a in said["accelerators"])})
-
-
-def _tenants(tenants: Tenants) -> dict[str, Any]:
-    return {"patience": tenants.patience, "named": [asdict(tenant) for tenant in tenants.named.values()]}
 
 
 def _read_tenants(said: dict[str, Any]) -> Tenants:

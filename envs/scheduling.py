@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -11,11 +12,12 @@ import numpy as np
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
 from .codec import Codec, Mask, Menu, Observation, Starts
-from .nodes import Nodes, parse
+from .nodes import Nodes
 from .rates import Rate, active_jobs
 from .room import Room
+from .scenario import Scenario, of_cluster
 from .session import Session
-from .sim import RESTART, SimWorld
+from .sim import RESTART
 
 
 class SchedulingEnv(gym.Env[Observation, np.int64]):
@@ -27,12 +29,13 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
 
     Args:
         trace: jobs to draw windows from, or a spec such as "synthetic:philly,jobs=2000,largest=32", the default.
-        cluster: nodes, or a spec such as "4x8:V100"; the default is that.
+        cluster: nodes, a spec such as "4x8:V100" (the default), or a scenario. Its chance is another in each window, and
+            the same whenever a window is played.
         codec: between the ledger and arrays; `Starts()` by default.
         rate: reward per second, of a view of the ledger.
         rate_of: makes the rate of each window instead, for rewards that know true run times (`rates.slowdown`).
         window: consecutive jobs in an episode, drawn at random at each reset; None for the whole trace.
-        restart: seconds a preempted job needs before it works again.
+        restart: seconds a preempted job needs before it works again; a scenario has its own.
         skip_forced: go on by itself while waiting is all that can be done.
         oversized: what to do with jobs that the cluster could never run.
         render_mode: "ansi" for text, "rgb_array" for a picture of who stands where over time.
@@ -47,7 +50,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
     def __init__(
         self,
         trace: Trace | str | None = None,
-        cluster: Nodes | str | None = None,
+        cluster: Nodes | str | Scenario | None = None,
         codec: Codec | None = None,
         rate: Rate = active_jobs,
         *,
@@ -59,10 +62,11 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         render_mode: str | None = None,
     ) -> None:
         self.trace = _trace(trace)
-        self.nodes = parse(cluster or "4x8:V100") if cluster is None or isinstance(cluster, str) else tuple(cluster)
+        self.world = cluster if isinstance(cluster, Scenario) else of_cluster(cluster or "4x8:V100", restart)
+        self.nodes = self.world.nodes
         self.codec: Codec = codec or Starts()
         self.rate, self.rate_of = rate, rate_of
-        self.window, self.restart, self.skip_forced = window, restart, skip_forced
+        self.window, self.skip_forced = window, skip_forced
         self.render_mode = render_mode
         self.observation_space = self.codec.observation_space  # type: ignore[assignment]
         self.action_space = self.codec.action_space
@@ -78,7 +82,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         window: Trace = options["trace"] if options and "trace" in options else self.draw()
         if self.rate_of is not None:
             self.rate = self.rate_of(window)
-        self.session = Session(SimWorld(window, self.nodes, restart=self.restart))
+        self.session = Session(self.world.drawn(window.jobs[0].id).world(window))
         self.illegal = 0
         self.session.advance()
         self._look()
@@ -123,7 +127,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         """Jobs that can never run would end every episode early, and leave their cost unpaid."""
         if self.window is not None and self.window < 1:
             raise BadInput(f"window={self.window}: give 1 job or more, or None for the whole trace")
-        room = Room(self.nodes)
+        room = Room(tuple(replace(node, present=True) for node in self.nodes), self.world.tenants)
         shapes = {room.shape(job): job for job in reversed(self.trace.jobs)}
         never = {shape for shape, job in shapes.items() if not room.could_ever(job)}
         out = [job for job in self.trace.jobs if room.shape(job) in never]

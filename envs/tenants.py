@@ -7,9 +7,9 @@ A tenant always may use its quota. Beyond it, it borrows what others leave of th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..traces.trouble import BadInput
 from .vocabulary import Preempt
@@ -73,6 +73,10 @@ class Tenants:
 
     def __getitem__(self, name: str | None) -> Tenant:
         return self.named.get(name or "") or Tenant(name or "", quota=0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """In plain values."""
+        return {"patience": self.patience, "named": [asdict(tenant) for tenant in self.named.values()]}
 
     def part(self, name: str | None, size: float) -> float:
         """Its isolated share of a cluster of `size` accelerators: its quota, or its weight's part of what is not quota.

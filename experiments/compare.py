@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from .. import __version__
-from ..envs.nodes import Nodes, describe, parse
+from ..envs.nodes import Nodes, describe
 from ..envs.session import Policy
 from ..envs.sim import RESTART
 from ..traces.job import Trace
@@ -28,7 +28,7 @@ from .intervals import RESAMPLES
 from .options import command_of, option, spoken
 from .report import page
 from .results import Results, replace
-from .scene import Scene, accelerators, loaded, policies, positive, scene, told_estimates
+from .scene import Scene, accelerators, jobs, policies, positive, scene, setting, told_estimates
 from .screen import progress, say
 from .simulate import Oversized
 from .standing import METRICS, Standing, standings
@@ -45,14 +45,17 @@ class Compare:
     begins with warm-up jobs that fill the cluster and are not scored. Interrupted, the same command goes on later.
     """
 
-    trace: str = option(help="FORMAT:PATH, or synthetic:PRESET[,jobs=N,seed=S].")
-    cluster: str = option(help="Nodes x accelerators : kind, as in 60x8:V100+20x4:P100, or a TOML file.")
     policy: tuple[str, ...] = option(help="A policy's name, module:object, or the folder of a learned one. Repeatable.")
     out: Path = option(help="Folder for results.csv, comparison.json and report.html.", metavar="DIR")
+    trace: str | None = option(None, help="FORMAT:PATH, or synthetic:PRESET[,jobs=N,seed=S]; else the scenario's.")
+    cluster: str | None = option(None, help="Nodes x accelerators : kind, as in 60x8:V100+20x4:P100, or a TOML file.")
+    scenario: str | None = option(
+        None, help="A whole world instead: a name of `gpuyard scenario list`, or a TOML file."
+    )
     reference: str | None = option(None, help="The policy that the others are compared with; the first by default.")
     placement: str | None = option(None, help="Place jobs this way instead of each policy's own.")
-    estimates: str = option(
-        "recorded", help="Run times that policies see: recorded, none, exact (oracle), noisy:SIGMA."
+    estimates: str | None = option(
+        None, help="Run times that policies see: recorded (default), none, exact (oracle), noisy:SIGMA."
     )
     limit: int | None = option(None, help="Only the first N jobs of the trace.", metavar="N")
     part: Literal["test", "validation", "train", "all"] = option("test", help="Part of the trace, by time.")
@@ -60,7 +63,7 @@ class Compare:
     jobs: int = option(256, help="Scored jobs in a window.")
     warmup: int = option(64, help="Jobs before them that are simulated and not scored.")
     load: float = option(1.0, help="Submit jobs so many times as fast as they were.")
-    restart_cost: float = option(RESTART, help="Seconds a preempted job needs before it works again.")
+    restart_cost: float | None = option(None, help=f"Seconds before a preempted job works again; {RESTART:g} if plain.")
     oversized: Oversized = option("refuse", help="What to do with jobs that the cluster could never run.")
     seed: int = option(0, help="Seed of whatever is random: synthetic traces, noisy estimates, the bootstrap.")
     workers: int | None = option(None, help="Processes; as many as there are cores by default.")
@@ -77,7 +80,7 @@ class Compare:
         positive("workers", self.workers)
         if not 0 < self.load < float("inf"):
             raise BadInput(f"--load {self.load}: give a number above 0")
-        if not 0 <= self.restart_cost < float("inf"):
+        if self.restart_cost is not None and not 0 <= self.restart_cost < float("inf"):
             raise BadInput(f"--restart-cost {self.restart_cost}: give seconds, 0 or more")
         if len(self.policy) < 2:
             raise BadInput("a comparison needs two policies; give --policy twice or more")
@@ -111,11 +114,11 @@ def compare(args: Compare) -> Comparison:
 
     More than one worker means new processes: a script that calls this needs `if __name__ == "__main__":`.
     """
-    nodes = parse(args.cluster)
-    chosen = policies(args.policy, args.placement, args.restart_cost)
-    stage = scene(loaded(args.trace, args.estimates, args.seed, args.limit), nodes, chosen, args.oversized)
+    world = setting(args, args.restart_cost)
+    chosen = policies(args.policy, args.placement, world.restart)
+    stage = scene(jobs(args, world), world, chosen, args.oversized)
     part = held_out(stage.trace, args.part, args.windows, args.warmup + args.jobs, args.load)
-    contest = Contest(part.windows, args.warmup, tuple(nodes), args.restart_cost, args.placement)
+    contest = Contest(part.windows, args.warmup, world, args.placement)
     results = _results(args, contest, stage)
     _play(contest, results, args)
     reference = args.reference or args.policy[0]
@@ -197,8 +200,9 @@ def _document(
     """All that was found and all that is needed to find it again. Times in seconds."""
     trace = stage.trace
     return {
-        "trace": args.trace,
+        "trace": args.trace or stage.setting.trace,
         "cluster": args.cluster,
+        "scenario": args.scenario,
         "estimates": told_estimates(trace.estimates),
         "reference": args.reference or args.policy[0],
         "windows": args.windows,
@@ -206,7 +210,7 @@ def _document(
         "warmup": args.warmup,
         "load": args.load,
         "offered_load": offered(part.windows, stage.nodes),
-        "restart_cost": args.restart_cost,
+        "restart_cost": stage.setting.restart,
         "placement": args.placement,
         "warnings": list(warnings),
         "metrics": {name: {"name": words, "unit": unit} for name, (words, unit) in METRICS.items()},
@@ -217,6 +221,7 @@ def _document(
             "trace": trace.name,
             "trace_sha256": fingerprint(trace),
             "cluster": describe(stage.nodes),
+            "laws": sorted(stage.setting.laws),
             "split": part.dates(),
             "windows_sha256": contest.windows_sha256,
             "contest_sha256": contest.sha256,
@@ -247,6 +252,7 @@ command = command_of(
     run,
     examples="""
     gpuyard compare --trace synthetic:philly,jobs=40000 --cluster 8x8:V100 --policy easy --policy fifo --out runs/first
+    gpuyard compare --scenario campus --policy fifo --policy "easy(sjf)" --out runs/campus
     gpuyard compare --trace philly:philly.csv.gz --cluster 60x8:V100 --policy runs/mine --policy fifo --out out
     """,
 )

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -22,7 +22,7 @@ from time import perf_counter
 from .. import __version__
 from ..envs.log import Log
 from ..envs.metrics import read, summary
-from ..envs.nodes import Nodes
+from ..envs.scenario import Scenario
 from ..envs.vocabulary import InvalidDecision
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
@@ -41,15 +41,13 @@ class Contest:
     Attributes:
         windows: jobs in order, the first `warmup` of each only to fill the cluster.
         warmup: jobs of each window that are simulated and not scored.
-        nodes: the machines.
-        restart: seconds that a preempted job needs before it works again.
+        setting: the world; its chance is drawn anew for each window, the same for all policies.
         placement: the placement that all use, None for each policy's own.
     """
 
     windows: tuple[Trace, ...]
     warmup: int
-    nodes: Nodes
-    restart: float
+    setting: Scenario
     placement: str | None
 
     @cached_property
@@ -60,8 +58,7 @@ class Contest:
     @cached_property
     def sha256(self) -> str:
         """The digest of all that makes one window's outcome comparable with another's, gpuyard's own code included."""
-        nodes = [asdict(node) for node in self.nodes]
-        return digest([self.windows_sha256, nodes, self.restart, self.placement, __version__, code()])
+        return digest([self.windows_sha256, self.setting.as_dict(), self.placement, __version__, code()])
 
     def scored(self, number: int) -> tuple[int, ...]:
         """The ids of the jobs of a window that count."""
@@ -74,7 +71,7 @@ class Contest:
         """
         fresh = deepcopy(policy(name, self.placement))
         try:
-            return simulate(self.windows[number], self.nodes, fresh, restart=self.restart)
+            return simulate(self.windows[number], self.setting.drawn(number), fresh)
         except InvalidDecision as error:
             raise BadInput(f"policy {name} decided what cannot be: {error}; mend the policy") from None
 
@@ -199,7 +196,7 @@ def identity(name: str) -> str:
 def code() -> str:
     """The digest of the source of the rooms that decide an outcome."""
     house = Path(__file__).parents[1]
-    files = sorted(file for room in ROOMS for file in (house / room).glob("*.py"))
+    files = sorted(file for room in ROOMS for file in (house / room).rglob("*.py"))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..envs.nodes import Nodes, describe
 from ..envs.placement import Place
 from ..envs.room import Room
+from ..envs.tenants import Tenants
 from ..traces.job import Job, Shape, Trace
 from ..traces.trouble import BadInput
 
@@ -14,7 +16,12 @@ CURE = "choose a larger --cluster, or --oversized skip"
 
 
 def fitting(
-    trace: Trace, nodes: Nodes, places: Mapping[str, Place], oversized: str = "refuse", cure: str = CURE
+    trace: Trace,
+    nodes: Nodes,
+    places: Mapping[str, Place],
+    oversized: str = "refuse",
+    cure: str = CURE,
+    tenants: Tenants | None = None,
 ) -> tuple[Trace, tuple[Job, ...]]:
     """The trace without jobs that an empty cluster could not hold, and those jobs.
 
@@ -24,13 +31,14 @@ def fitting(
         places: name -> placement function that must find a place for every job that stays.
         oversized: "refuse" or "skip".
         cure: what to do about jobs that are refused.
+        tenants: who may hold how much.
 
     Raises:
         BadInput: when there are such jobs and they are to be refused (it names the first), or when nothing is left.
     """
     if not trace.jobs:
         raise BadInput(f"trace {trace.name!r} has no jobs; choose another --trace")
-    room = Room(nodes)
+    room = Room(tuple(replace(node, present=True) for node in nodes), tenants)
     never = {shape: why for shape, job in _shapes(trace, room).items() if (why := _why(job, room, places))}
     if not never:
         return trace, ()

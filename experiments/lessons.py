@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..envs.codec import Starts
-from ..envs.nodes import Nodes
 from ..envs.rates import Rate, active_jobs, slowdown
+from ..envs.scenario import Scenario
 from ..envs.scheduling import SchedulingEnv
 from ..envs.vector import Par
 from ..policies.learned import Weights, logits
@@ -31,7 +31,7 @@ class Yard:
 
     Attributes:
         trace: what windows are cut from.
-        nodes: the machines.
+        world: where windows happen.
         codec: between ledger and arrays.
         objective: a name of `RATES`.
         jobs: in a window.
@@ -40,7 +40,7 @@ class Yard:
     """
 
     trace: Trace
-    nodes: Nodes
+    world: Scenario
     codec: Starts
     objective: str
     jobs: int
@@ -50,7 +50,7 @@ class Yard:
         """A new environment; it skips steps in which only waiting is legal."""
         return SchedulingEnv(
             self.trace,
-            self.nodes,
+            self.world,
             Starts(self.codec.k, self.codec.place),
             rate_of=RATES[self.objective],
             skip_forced=True,

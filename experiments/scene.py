@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from ..envs.nodes import Nodes, describe
 from ..envs.placement import Place
+from ..envs.scenario import Scenario, of_cluster, scenario
 from ..envs.session import Policy
 from ..traces.estimates import with_estimates
 from ..traces.job import Job, Trace
@@ -22,13 +24,65 @@ class Scene:
 
     Attributes:
         trace: the jobs that take part, with their estimates.
-        nodes: the machines.
+        setting: the world in which they happen.
         skipped: jobs left out because the cluster could never run them.
     """
 
     trace: Trace
-    nodes: Nodes
+    setting: Scenario
     skipped: tuple[Job, ...]
+
+    @property
+    def nodes(self) -> Nodes:
+        """The machines."""
+        return self.setting.nodes
+
+
+class Asked(Protocol):
+    """What commands that simulate are asked: which jobs, in which world. None leaves a thing to the scenario."""
+
+    @property
+    def trace(self) -> str | None:
+        """The jobs."""
+
+    @property
+    def cluster(self) -> str | None:
+        """A plain world's machines."""
+
+    @property
+    def scenario(self) -> str | None:
+        """A whole world."""
+
+    @property
+    def estimates(self) -> str | None:
+        """Their mode."""
+
+    @property
+    def seed(self) -> int:
+        """Of all chance."""
+
+    @property
+    def limit(self) -> int | None:
+        """Only so many jobs."""
+
+
+def setting(args: Asked, restart: float | None = None) -> Scenario:
+    """The world that was asked for, with restarts of so many seconds if they are given. Raises BadInput."""
+    if (args.cluster is None) is (args.scenario is None):
+        which = "both are given" if args.cluster is not None else "neither is given"
+        raise BadInput(f"--cluster and --scenario: {which}; give one, such as --cluster 8x8:V100 or --scenario campus")
+    found = of_cluster(args.cluster) if args.cluster is not None else scenario(str(args.scenario))
+    if restart is not None and "checkpoints" in found.laws:
+        raise BadInput("--restart-cost: this scenario's law of checkpoints says what a restart costs; change it there")
+    return replace(found, seed=found.seed + args.seed, restart=found.restart if restart is None else restart)
+
+
+def jobs(args: Asked, world: Scenario) -> Trace:
+    """The jobs that were asked for, or those that usually happen in this world, with their estimates. Raises BadInput."""
+    spec = args.trace or world.trace
+    if spec is None:
+        raise BadInput(f"--trace: {world.name} names no jobs of its own; give FORMAT:PATH or synthetic:PRESET")
+    return loaded(spec, args.estimates or world.estimates, args.seed, args.limit)
 
 
 def told_estimates(mode: str) -> str:
@@ -57,12 +111,12 @@ def loaded(spec: str, estimates: str, seed: int, limit: int | None) -> Trace:
     return with_estimates(trace if limit is None else trace.first(limit), estimates, seed)
 
 
-def scene(trace: Trace, nodes: Nodes, chosen: Mapping[str, Policy], oversized: str) -> Scene:
+def scene(trace: Trace, world: Scenario, chosen: Mapping[str, Policy], oversized: str) -> Scene:
     """Sees that every job can run and every policy knows what it needs. Raises BadInput where that is not so."""
-    trace, skipped = fitting(trace, nodes, places(chosen), oversized)
+    trace, skipped = fitting(trace, world.nodes, places(chosen), oversized, tenants=world.tenants)
     for name, one in chosen.items():
         check_estimates(name, one, trace)
-    return Scene(trace, nodes, skipped)
+    return Scene(trace, world, skipped)
 
 
 def places(chosen: Mapping[str, Policy]) -> dict[str, Place]:
@@ -81,8 +135,9 @@ def accelerators(nodes: Nodes) -> int:
     return sum(len(node.accelerators) for node in nodes)
 
 
-def headline(trace: Trace, nodes: Nodes) -> list[str]:
-    """Trace, cluster and estimates in a line each."""
+def headline(trace: Trace, world: Scenario) -> list[str]:
+    """Trace, world and estimates in a line each."""
+    nodes = world.nodes
     size, span = accelerators(nodes), trace.span
     load = f", offered load {trace.work / (size * span):.2f}" if size and span else ""
     lines = [
@@ -90,7 +145,16 @@ def headline(trace: Trace, nodes: Nodes) -> list[str]:
         f"cluster    {describe(nodes)}: {size:,} accelerators on {len(nodes):,} nodes",
         f"estimates  {told_estimates(trace.estimates)}",
     ]
+    if not world.plain:
+        lines.append(f"scenario   {world.name}: {', '.join(world.laws) or 'no laws'}; seed {world.seed}")
     return [*lines, f"loaded     {trace.report}"] if trace.report else lines
+
+
+def restarts(world: Scenario) -> str:
+    """What a restart costs in this world, in words."""
+    if "checkpoints" in world.laws:
+        return "restarts cost what the law of checkpoints says"
+    return f"a restart costs {world.restart:g} s"
 
 
 def positive(name: str, value: int | None, least: int = 1) -> None:

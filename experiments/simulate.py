@@ -19,15 +19,28 @@ from rich.text import Text
 from .. import __version__
 from ..envs.log import Log
 from ..envs.metrics import summary
-from ..envs.nodes import Nodes, parse
+from ..envs.nodes import Nodes
+from ..envs.scenario import Scenario, of_cluster
 from ..envs.session import Policy, Session
-from ..envs.sim import RESTART, SimWorld
+from ..envs.sim import RESTART
 from ..envs.vocabulary import InvalidDecision, Stopped
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
 from ..traces.windows import fingerprint
 from .options import command_of, option
-from .scene import Scene, accelerators, headline, loaded, placed, policies, positive, scene, told_estimates
+from .scene import (
+    Scene,
+    accelerators,
+    headline,
+    jobs,
+    placed,
+    policies,
+    positive,
+    restarts,
+    scene,
+    setting,
+    told_estimates,
+)
 from .screen import number, out, polled, print_table, share
 
 Oversized = Literal["refuse", "skip"]
@@ -41,16 +54,19 @@ class Simulate:
     are 'exact', and then every table says so.
     """
 
-    trace: str = option(help="FORMAT:PATH, or synthetic:PRESET[,jobs=N,seed=S].")
-    cluster: str = option(help="Nodes x accelerators : kind, as in 60x8:V100+20x4:P100, or a TOML file.")
     policy: tuple[str, ...] = option(help="A policy's name, module:object, or the folder of a learned one. Repeatable.")
+    trace: str | None = option(None, help="FORMAT:PATH, or synthetic:PRESET[,jobs=N,seed=S]; else the scenario's.")
+    cluster: str | None = option(None, help="Nodes x accelerators : kind, as in 60x8:V100+20x4:P100, or a TOML file.")
+    scenario: str | None = option(
+        None, help="A whole world instead: a name of `gpuyard scenario list`, or a TOML file."
+    )
     placement: str | None = option(None, help="Place jobs this way instead of each policy's own.")
-    estimates: str = option(
-        "recorded", help="Run times that policies see: recorded, none, exact (oracle), noisy:SIGMA."
+    estimates: str | None = option(
+        None, help="Run times that policies see: recorded (default), none, exact (oracle), noisy:SIGMA."
     )
     limit: int | None = option(None, help="Only the first N jobs.", metavar="N")
     seed: int = option(0, help="Seed of whatever is random: synthetic traces, noisy estimates.")
-    restart_cost: float = option(RESTART, help="Seconds a preempted job needs before it works again.")
+    restart_cost: float | None = option(None, help=f"Seconds before a preempted job works again; {RESTART:g} if plain.")
     oversized: Oversized = option("refuse", help="What to do with jobs that the cluster could never run.")
     log: Path | None = option(None, help="Write the log of events and decisions here; one file a policy.")
     json: bool = option(False, help="One JSON object on stdout.")
@@ -59,7 +75,7 @@ class Simulate:
         """Raises BadInput for numbers that cannot be."""
         positive("limit", self.limit)
         positive("seed", self.seed, 0)
-        if not 0 <= self.restart_cost < float("inf"):
+        if self.restart_cost is not None and not 0 <= self.restart_cost < float("inf"):
             raise BadInput(f"--restart-cost {self.restart_cost}: give seconds, 0 or more")
 
 
@@ -80,19 +96,23 @@ class Run:
         }
 
 
-def session(trace: Trace, nodes: Nodes, policy: Policy, restart: float = RESTART) -> Session:
+def session(trace: Trace, world: Scenario | Nodes, policy: Policy, restart: float = RESTART) -> Session:
     """A session that is ready for this policy, with the ticks that it asks for."""
-    return Session(SimWorld(trace, nodes, restart=restart, tick=getattr(policy, "tick", None)))
+    there = world if isinstance(world, Scenario) else of_cluster(world, restart)
+    return Session(there.world(trace, tick=getattr(policy, "tick", None)))
 
 
-def simulate(trace: Trace, nodes: Nodes, policy: Policy, *, restart: float = RESTART) -> Log:
-    """Plays a policy over a trace on simulated nodes; `restart` is in seconds. Equal arguments give equal logs."""
-    return session(trace, nodes, policy, restart).play(policy)
+def simulate(trace: Trace, world: Scenario | Nodes, policy: Policy, *, restart: float = RESTART) -> Log:
+    """Plays a policy over a trace in a scenario, or on plain nodes. Equal arguments give equal logs.
+
+    `restart`, in seconds, is that of plain nodes; a scenario has its own.
+    """
+    return session(trace, world, policy, restart).play(policy)
 
 
-def play(name: str, one: Policy, scene: Scene, restart: float) -> Run:
+def play(name: str, one: Policy, scene: Scene) -> Run:
     """Plays one policy, with a bar for whoever looks. The time is that of the simulation alone."""
-    ready = session(scene.trace, scene.nodes, one, restart)
+    ready = session(scene.trace, scene.setting, one)
     with polled(f"simulate {name}", len(scene.trace), ended(ready.log)):
         start = perf_counter()
         try:
@@ -137,31 +157,32 @@ def slug(name: str) -> str:
 
 def run(args: Simulate) -> None:
     """Simulates, and prints a table or one JSON object. Raises BadInput."""
-    nodes = parse(args.cluster)
-    chosen = policies(args.policy, args.placement, args.restart_cost)
+    world = setting(args, args.restart_cost)
+    chosen = policies(args.policy, args.placement, world.restart)
     files = log_files(args.log, args.policy)
-    stage = scene(loaded(args.trace, args.estimates, args.seed, args.limit), nodes, chosen, args.oversized)
+    stage = scene(jobs(args, world), world, chosen, args.oversized)
     rows = []
     for name, one in chosen.items():
-        done = play(name, one, stage, args.restart_cost)
+        done = play(name, one, stage)
         if name in files:
             done.log.write(files[name])
         rows.append(done.as_dict())
     if args.json:
         click.echo(json.dumps(document(args, stage, rows, files), indent=2, allow_nan=False))
     else:
-        show(stage, rows, args.restart_cost, files)
+        show(stage, rows, files)
 
 
 def document(args: Simulate, stage: Scene, rows: list[dict[str, Any]], files: Mapping[str, Path]) -> dict[str, Any]:
     """The JSON object: what was asked, what was loaded, and a row for each policy. Times in seconds."""
     return {
-        "trace": args.trace,
+        "trace": args.trace or stage.setting.trace,
         "cluster": args.cluster,
+        "scenario": args.scenario,
         "estimates": told_estimates(stage.trace.estimates),
         "runs": rows,
         "accelerators": accelerators(stage.nodes),
-        "restart_cost": args.restart_cost,
+        "restart_cost": stage.setting.restart,
         "seed": args.seed,
         "skipped": [job.id for job in stage.skipped],
         "load": stage.trace.report.as_dict() if stage.trace.report else None,
@@ -189,10 +210,10 @@ SPARE = ("took s", "finished", "preempted", "makespan\ns", "busy", "mean\nwait s
 """What a narrow screen does without, the first of them first."""
 
 
-def show(stage: Scene, rows: Sequence[Mapping[str, Any]], restart: float, files: Mapping[str, Path]) -> None:
+def show(stage: Scene, rows: Sequence[Mapping[str, Any]], files: Mapping[str, Path]) -> None:
     """Prints the table, and what a reader must not miss."""
     console = out()
-    for line in headline(stage.trace, stage.nodes):
+    for line in headline(stage.trace, stage.setting):
         console.print(line, markup=False, soft_wrap=True)
     if stage.skipped:
         console.print(f"skipped    {len(stage.skipped):,} jobs that this cluster could never run")
@@ -200,7 +221,7 @@ def show(stage: Scene, rows: Sequence[Mapping[str, Any]], restart: float, files:
     told = [place if len(used) == 1 else f"{place} by {', '.join(names)}" for place, names in used.items()]
     console.print(f"placement  {'; '.join(told)}", markup=False, soft_wrap=True)
     print_table(console, COLUMNS, rows, SPARE, box=SIMPLE)
-    console.print(f"estimates {told_estimates(stage.trace.estimates)}; a restart costs {restart:g} s", markup=False)
+    console.print(f"estimates {told_estimates(stage.trace.estimates)}; {restarts(stage.setting)}", markup=False)
     for line in [*unfinished(rows), *(f"log of {name}: {path}" for name, path in files.items())]:
         console.print(line, markup=False, soft_wrap=True)
 
@@ -220,6 +241,7 @@ command = command_of(
     examples="""
     gpuyard simulate --trace synthetic:philly,jobs=2000 --cluster 4x8:V100 --policy fifo --policy las
     gpuyard simulate --trace philly:philly.csv.gz --cluster 60x8:V100 --policy fifo --log fifo.jsonl --json
+    gpuyard simulate --scenario campus --policy fifo --policy "easy(sjf)"
     gpuyard simulate --trace swf:lublin_256.swf --cluster 1x256:CPU --policy runs/mine --limit 1000
     """,
 )

@@ -18,7 +18,8 @@ from typing import Any, Literal
 import click
 
 from ..envs.codec import Starts
-from ..envs.nodes import describe, parse
+from ..envs.nodes import describe
+from ..envs.scenario import Scenario
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
 from ..traces.windows import fingerprint, split
@@ -26,7 +27,7 @@ from .fitting import fitting
 from .lessons import Yard
 from .names import place
 from .options import command_of, option, spoken
-from .scene import loaded, positive
+from .scene import jobs, positive, setting
 from .screen import say
 
 FRACTIONS = (0.6, 0.1, 0.3)
@@ -42,11 +43,14 @@ class Train:
     The trace's first 60 % are for training, the next 10 % for choosing a checkpoint; the last 30 % are not touched.
     """
 
-    trace: str = option(help="FORMAT:PATH, or synthetic:PRESET[,jobs=N,seed=S].")
-    cluster: str = option(help="Nodes x accelerators : kind, as in 60x8:V100+20x4:P100, or a TOML file.")
     out: Path = option(help="Folder for the policy, its curves and what is needed to go on.", metavar="DIR")
-    estimates: str = option(
-        "recorded", help="Run times that policies see: recorded, none, exact (oracle), noisy:SIGMA."
+    trace: str | None = option(None, help="FORMAT:PATH, or synthetic:PRESET[,jobs=N,seed=S]; else the scenario's.")
+    cluster: str | None = option(None, help="Nodes x accelerators : kind, as in 60x8:V100+20x4:P100, or a TOML file.")
+    scenario: str | None = option(
+        None, help="A whole world instead: a name of `gpuyard scenario list`, or a TOML file."
+    )
+    estimates: str | None = option(
+        None, help="Run times that policies see: recorded (default), none, exact (oracle), noisy:SIGMA."
     )
     objective: Literal["slowdown", "jct"] = option("slowdown", help="What is to be small on average.")
     placement: str = option("packed", help="How its placements are proposed.")
@@ -105,8 +109,9 @@ class Train:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The trace in its parts, and where it came from."""
+    """The world, and the trace in its parts."""
 
+    world: Scenario
     whole: Trace
     train: Trace
     validation: Trace
@@ -116,20 +121,21 @@ class Parts:
 
 def parts(args: Train) -> Parts:
     """Opens the trace, leaves out what cannot run, splits it by time. Raises BadInput where a part is too short."""
-    trace = loaded(args.trace, args.estimates, args.seed, args.limit)
-    whole, skipped = fitting(trace, parse(args.cluster), {args.placement: place(args.placement)}, args.oversized)
+    world = setting(args)
+    there = {args.placement: place(args.placement)}
+    whole, skipped = fitting(jobs(args, world), world.nodes, there, args.oversized, tenants=world.tenants)
     train, validation, test = split(whole, FRACTIONS, GAP)
     for name, part in (("training", train), ("validation", validation)):
         if len(part) < args.jobs:
             raise BadInput(
-                f"the {name} part of {args.trace} has {len(part)} jobs, a window of --jobs {args.jobs} needs more; "
+                f"the {name} part of {whole.name} has {len(part)} jobs, a window of --jobs {args.jobs} needs more; "
                 "take a longer trace"
             )
         if name == "validation" and len(part) - args.jobs + 1 < args.validation:
             raise BadInput(
                 f"--validation {args.validation}: the {name} part has only {len(part)} jobs; ask for fewer windows"
             )
-    return Parts(whole, train, validation, test, len(skipped))
+    return Parts(world, whole, train, validation, test, len(skipped))
 
 
 def card(args: Train, found: Parts) -> dict[str, Any]:
@@ -144,7 +150,7 @@ def card(args: Train, found: Parts) -> dict[str, Any]:
     return {
         "codec": {"name": "Starts", "k": args.k, "place": args.placement},
         "network": {"width": args.width},
-        "needs_estimates": args.estimates != "none" and all(j.estimate is not None for j in found.train.jobs),
+        "needs_estimates": found.whole.estimates != "none" and all(j.estimate is not None for j in found.train.jobs),
         "command": spoken("train", args),
         "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(args).items()},
         "trace": {
@@ -154,7 +160,8 @@ def card(args: Train, found: Parts) -> dict[str, Any]:
             "skipped": found.skipped,
         },
         "estimates": found.whole.estimates,
-        "cluster": describe(parse(args.cluster)),
+        "cluster": describe(found.world.nodes),
+        "laws": sorted(found.world.laws),
         "split": {"fractions": FRACTIONS, "gap_seconds": GAP, **part},
         "versions": {name: version(name) for name in libraries},
     }
@@ -176,10 +183,10 @@ def run(args: Train) -> int:
     with needed():
         from .trainer import Trainer
     found = parts(args)
-    nodes = parse(args.cluster)
     codec = Starts(args.k, place(args.placement))
-    yard = Yard(found.train, nodes, codec, args.objective, args.jobs, args.squeeze)
-    trainer = Trainer(args, yard, Yard(found.validation, nodes, codec, args.objective, args.jobs), card(args, found))
+    yard = Yard(found.train, found.world, codec, args.objective, args.jobs, args.squeeze)
+    aside = Yard(found.validation, found.world, codec, args.objective, args.jobs)
+    trainer = Trainer(args, yard, aside, card(args, found))
     done = trainer.train()
     told = {"policy": str(args.out), **trainer.told(), "finished": done}
     if args.json:

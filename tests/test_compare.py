@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from gpuyard.envs.cluster import ClusterView
-from gpuyard.envs.nodes import parse
 from gpuyard.envs.placement import packed
+from gpuyard.envs.scenario import of_cluster
 from gpuyard.envs.vocabulary import Decision, Start
 from gpuyard.experiments import compare as module
 from gpuyard.experiments.compare import Compare, compare, run
@@ -173,7 +173,7 @@ def test_processes_find_what_one_process_finds(table: str, tmp_path: Path) -> No
 def test_warm_up_jobs_are_played_and_not_scored() -> None:
     jobs = tuple(Job(number, float(number)) for number in range(1, 7))
     window = Trace(jobs, dict.fromkeys(range(1, 7), 10.0))
-    contest = Contest((window,), 4, parse("1x1:V100"), 0.0, None)
+    contest = Contest((window,), 4, of_cluster("1x1:V100", 0.0), None)
     assert contest.scored(0) == (5, 6)
     (found,) = outcomes(contest, [("fifo", 0)], 1)
     assert (found.first_job, found.jobs, found.decisions) == (5, 2, 6)

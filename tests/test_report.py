@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuyard.envs.nodes import parse
+from gpuyard.envs.scenario import of_cluster
 from gpuyard.experiments.contest import Contest, Outcome
 from gpuyard.experiments.figures import profiles, ratios, short, spreads, svg
 from gpuyard.experiments.report import lead, page
@@ -60,7 +60,7 @@ def document() -> dict[str, Any]:
 def contest() -> Contest:
     jobs = tuple(Job(number, 5.0 * number, 1 + number % 2, estimate=9.0) for number in range(12))
     window = Trace(jobs, dict.fromkeys(range(12), 9.0))
-    return Contest((window,) * WINDOWS, 0, parse("1x2:V100"), 0.0, None)
+    return Contest((window,) * WINDOWS, 0, of_cluster("1x2:V100", 0.0), None)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from gpuyard.envs.codec import Starts
 from gpuyard.envs.metrics import summary
-from gpuyard.envs.nodes import parse
+from gpuyard.envs.scenario import of_cluster
 from gpuyard.envs.session import Session
 from gpuyard.envs.sim import SimWorld
 from gpuyard.policies.learned import load
@@ -114,7 +114,7 @@ def test_another_training_in_the_same_folder_is_refused(spec: str, tmp_path: Pat
 def test_windows_of_replicas_are_the_same_and_of_groups_are_not(spec: str, tmp_path: Path) -> None:
     args = small(spec, tmp_path / "p")
     found = train.parts(args)
-    yard = Yard(found.train, parse("2x4:V100"), Starts(8), "jct", 30, 0.5)
+    yard = Yard(found.train, of_cluster("2x4:V100"), Starts(8), "jct", 30, 0.5)
     assert yard.window(0, 2, 5, 0) == yard.window(0, 2, 5, 0)
     assert yard.window(0, 2, 5, 0) != yard.window(0, 2, 5, 1)
     told = play(yard.env(), yard.window(1), TEACHERS["oldest"])

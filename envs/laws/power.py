@@ -1,0 +1,121 @@
+"""What accelerators draw, and how a power limit slows them down."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+
+from ...traces.trouble import BadInput
+from ..kinds import kind as facts
+from ..vocabulary import Sample
+from .eyes import busy
+from .law import Run, Stage
+
+Curve = npt.NDArray[np.float64]
+"""Rows of (limit as a part of the largest, speed, energy for the same work), by limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """An accelerator draws idle + (tdp - idle) busy^alpha; under a limit, that times speed times energy of Zeus' curves.
+
+    Busy is what its jobs make of it, see `eyes`. A job that is set up or saves its work counts as working. A limit is
+    the lowest of what was asked by `Cap` and by the tunings of the jobs there; below the lowest limit that was measured
+    nothing changes any more. A gang goes at the pace of its slowest accelerator.
+
+    Attributes:
+        alpha: exponent; 0.7 to 1 where busy is the part of the time that the multiprocessors are active.
+        context: count what a live context draws beside the idle draw.
+        tdp: watts of kinds whose own is not known; None refuses them.
+        idle: watts of kinds whose own is not known, as a part of their tdp. Known ones are at 0.06 to 0.16.
+    """
+
+    alpha: float = 1.0
+    context: bool = True
+    tdp: float | None = None
+    idle: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Raises BadInput that names the key."""
+        if not 0 < self.alpha <= 2 or not 0 <= self.idle < 1 or (self.tdp is not None and not self.tdp > 0):
+            raise BadInput(
+                f"power: alpha = {self.alpha}, idle = {self.idle}, tdp = {self.tdp}: give an alpha above 0 and up to 2, "
+                "an idle part below 1 and watts above 0"
+            )
+
+    def begin(self, stage: Stage) -> _Power:
+        """The draws of a world. Raises BadInput for kinds whose draw is not known."""
+        return _Power(self, stage)
+
+    def range(self, kind: str) -> tuple[float, float]:
+        """Watts of a kind when idle and at most. Raises BadInput if nobody knows."""
+        known = facts(kind)
+        tdp = known.tdp if known is not None and known.tdp is not None else self.tdp
+        if tdp is None:
+            raise BadInput(f"power: the draw of '{kind}' is not known; give laws.power.tdp, watts of such kinds")
+        idle = known.idle if known is not None and known.idle is not None else self.idle * tdp
+        return idle, tdp
+
+
+@cache
+def curves() -> Mapping[str, Curve]:
+    """Kind -> its curve; "any" for all others."""
+    table = tomllib.loads(files(__package__).joinpath("power.toml").read_text(encoding="utf-8"))
+    return {kind: np.array(rows) for kind, rows in table["curves"].items()}
+
+
+@cache
+def limited(kind: str, part: float) -> tuple[float, float]:
+    """Speed, and energy for the same work, under a limit that is so much of the largest."""
+    curve = curves().get(kind, curves()["any"])
+    return float(np.interp(part, curve[:, 0], curve[:, 1])), float(np.interp(part, curve[:, 0], curve[:, 2]))
+
+
+class _Power:
+    def __init__(self, law: Power, stage: Stage) -> None:
+        self._law, self._stage = law, stage
+        self._kind = {a.id: a.kind for node in stage.machines.values() for a in node.accelerators}
+        self._range = {kind: law.range(kind) for kind in set(self._kind.values())}
+        self._caps: dict[str, float] = {}
+
+    def _part(self, accelerator: str) -> float:
+        """The limit of an accelerator as a part of the largest."""
+        tuned = [r.tuning.watts for r in self._stage.on(accelerator) if r.tuning is not None and r.tuning.watts]
+        limit = min([self._caps.get(accelerator, np.inf), *tuned])
+        return float(min(limit / self._range[self._kind[accelerator]][1], 1.0))
+
+    def factor(self, run: Run) -> float:
+        """The pace of its slowest accelerator."""
+        if not self._caps and (run.tuning is None or not run.tuning.watts):
+            return 1.0
+        there = {accelerator.partition("#")[0] for accelerator in run.accelerators}
+        return min((limited(self._kind[a], self._part(a))[0] for a in there), default=1.0)
+
+    def capped(self, accelerator: str, watts: float | None) -> None:
+        """Who works there changes its pace."""
+        if watts is None:
+            self._caps.pop(accelerator, None)
+        else:
+            self._caps[accelerator] = watts
+        for run in list(self._stage.on(accelerator)):
+            self._stage.touch(run)
+
+    def sense(self, sample: Sample) -> Sample:
+        """Its draw, by how busy it is."""
+        name = sample.accelerator
+        kind, runs = self._kind[name], self._stage.on(name)
+        idle, tdp = self._range[kind]
+        if not runs:
+            return replace(sample, watts=idle)
+        known = facts(kind)
+        context = (known.context or 0.0) if self._law.context and known is not None else 0.0
+        used = busy(self._stage, name) if sample.busy is None else sample.busy
+        full = min(idle + context + (tdp - idle) * used**self._law.alpha, tdp)
+        speed, energy = limited(kind, self._part(name))
+        return replace(sample, watts=max(full * speed * energy, idle))

@@ -1,0 +1,314 @@
+"""A whole world in one file: machines, tenants, laws of nature, and the jobs that usually happen there."""
+
+from __future__ import annotations
+
+import pkgutil
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import numpy as np
+
+from ..traces.job import Trace
+from ..traces.trouble import BadInput, nearest
+from . import laws as law_room
+from .harsh import HarshWorld
+from .kinds import kind as facts
+from .laws.law import Law
+from .nodes import Accelerator, Node, Nodes, describe, parse
+from .session import World
+from .sim import RESTART, SimWorld
+from .tenants import Tenant, Tenants
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A world in which traces can happen.
+
+    Attributes:
+        name: a shipped scenario's, a file's path, or a cluster spec.
+        nodes: the machines, those that may be provisioned included.
+        about: what it is, in a sentence.
+        trace: the jobs that usually happen here, as a spec; None if it says none.
+        estimates: the mode of their estimates.
+        tenants: who may hold how much.
+        laws: name -> law of nature.
+        restart: seconds that a preempted job needs before it works again, where no law of checkpoints says more.
+        seed: of all chance.
+        tuned: jobs are told how to make the best of the hardware they got.
+    """
+
+    name: str
+    nodes: Nodes
+    about: str = ""
+    trace: str | None = None
+    estimates: str = "recorded"
+    tenants: Tenants | None = None
+    laws: Mapping[str, Law] = field(default_factory=dict)
+    restart: float = RESTART
+    seed: int = 0
+    tuned: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether the plain simulator does: no law, no tenant, nothing that comes or goes."""
+        return not self.laws and self.tenants is None and all(node.pool is None for node in self.nodes)
+
+    def world(self, trace: Trace, *, tick: float | None = None, seed: int | None = None) -> World:
+        """A world in which a trace is about to happen; the same seed, the same chance. Raises BadInput.
+
+        Args:
+            trace: the jobs.
+            tick: seconds between ticks, None for none.
+            seed: instead of the scenario's own.
+        """
+        if self.plain:
+            return SimWorld(trace, self.nodes, restart=self.restart, tick=tick)
+        return HarshWorld(
+            trace,
+            self.nodes,
+            self.laws,
+            tenants=self.tenants,
+            restart=self.restart,
+            tick=tick,
+            seed=self.seed if seed is None else seed,
+        )
+
+    def drawn(self, number: int) -> Scenario:
+        """The same world with another chance: that of the window of this number."""
+        if self.plain:
+            return self
+        return replace(self, seed=int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All that decides what happens in it, in plain values."""
+        return {
+            "nodes": [asdict(node) for node in self.nodes],
+            "tenants": None if self.tenants is None else self.tenants.as_dict(),
+            "laws": {name: asdict(law) for name, law in self.laws.items()},  # type: ignore[call-overload]
+            "restart": self.restart,
+            "seed": self.seed,
+            "tuned": self.tuned,
+        }
+
+    def without(self, *names: str) -> Scenario:
+        """The same world without some of its laws."""
+        return replace(self, laws={name: law for name, law in self.laws.items() if name not in names})
+
+
+def of_cluster(cluster: Nodes | str, restart: float = RESTART) -> Scenario:
+    """The plain world of a cluster spec, or of nodes."""
+    nodes = parse(cluster) if isinstance(cluster, str) else tuple(cluster)
+    return Scenario(cluster if isinstance(cluster, str) else describe(nodes), nodes, restart=restart)
+
+
+def shipped() -> list[str]:
+    """The names of the scenarios that come with gpuyard."""
+    there = files(__package__).joinpath("scenarios").iterdir()
+    return sorted(one.name.removesuffix(".toml") for one in there if one.name.endswith(".toml"))
+
+
+def scenario(name: str) -> Scenario:
+    """Finds a shipped scenario by name, or reads a TOML file. Raises BadInput that names the file and the key."""
+    if name in shipped():
+        text = files(__package__).joinpath("scenarios").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+        return read(text, name, Path())
+    path = Path(name)
+    if not name.endswith(".toml"):
+        raise BadInput(f"no scenario '{name}'.{nearest(name, shipped())} Or give the path of a .toml file.")
+    try:
+        return read(path.read_text(encoding="utf-8"), name, path.parent)
+    except OSError as error:
+        raise BadInput(f"scenario {name}: {error.strerror}; give the path of a TOML file") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"scenario {name}: is not UTF-8 text; save it as such") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodesTable:
+    """One `[[nodes]]`: like nodes.
+
+    Attributes:
+        count: how many.
+        accelerators, kind: what each has.
+        prefix: of their names; the pool's name, or "n".
+        cpus, memory_gib: of the host.
+        per_rack: nodes in a rack; None for no racks.
+        site, pool, present, spot, usd_per_hour, watts: see `nodes.Node`.
+    """
+
+    count: int = 1
+    accelerators: int = 0
+    kind: str = ""
+    prefix: str | None = None
+    cpus: float | None = None
+    memory_gib: float | None = None
+    per_rack: int | None = None
+    site: str | None = None
+    pool: str | None = None
+    present: bool = True
+    spot: bool = False
+    usd_per_hour: float = 0.0
+    watts: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises BadInput that names the key."""
+        for key, least in (("count", 1), ("accelerators", 0), ("usd_per_hour", 0), ("watts", 0)):
+            if not least <= getattr(self, key) < 1e6:
+                raise BadInput(f"'{key}' cannot be {getattr(self, key)}; give {least} or more")
+        if bool(self.accelerators) is not bool(self.kind):
+            raise BadInput("'accelerators' and 'kind' go together; give both or neither")
+        if not self.present and self.pool is None:
+            raise BadInput("'present = false' needs a 'pool' from which the nodes can be provisioned")
+        if self.per_rack is not None and self.per_rack < 1:
+            raise BadInput(f"'per_rack' cannot be {self.per_rack}; give 1 or more")
+
+    def nodes(self, first: int, pue: float) -> list[Node]:
+        """The nodes, named from number `first` on."""
+        return [self._node(first, n, pue) for n in range(self.count)]
+
+    def _node(self, first: int, number: int, pue: float) -> Node:
+        prefix = self.prefix or (f"{self.pool}-" if self.pool else "n")
+        name = f"{prefix}{number if self.prefix or self.pool else first + number}"
+        known = facts(self.kind)
+        memory = known.memory if known is not None else None
+        rack = None if self.per_rack is None else f"{self.site or ''}{prefix}rack{number // self.per_rack}"
+        return Node(
+            name,
+            tuple(Accelerator(f"{name}/{i}", self.kind, memory) for i in range(self.accelerators)),
+            self.cpus,
+            None if self.memory_gib is None else int(self.memory_gib * 2**30),
+            rack, self.site, self.pool, self.present, self.spot, self.usd_per_hour, self.watts, pue,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTable:
+    """One `[sites.NAME]`: watts drawn from the grid for each watt of its nodes."""
+
+    pue: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raises BadInput that names the key."""
+        if not 1 <= self.pue < 10:
+            raise BadInput(f"'pue' cannot be {self.pue}; give 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantTable:
+    """One `[tenants.NAME]`: see `tenants.Tenant`."""
+
+    weight: float = 1.0
+    quota: float | None = None
+    borrow: float | None = None
+    lend: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A scenario's file, its laws apart."""
+
+    nodes: list[NodesTable] = field(default_factory=list)
+    about: str = ""
+    trace: str | None = None
+    estimates: str = "recorded"
+    restart: float = RESTART
+    seed: int = 0
+    tuned: bool = False
+    patience: float = 0.0
+    sites: dict[str, SiteTable] = field(default_factory=dict)
+    tenants: dict[str, TenantTable] = field(default_factory=dict)
+
+
+def read(text: str, name: str, folder: Path) -> Scenario:
+    """Reads a scenario from TOML; files that it names are looked for beside it. Raises BadInput that names the key."""
+    where = f"scenario {name}"
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{where}: not valid TOML: {error}") from None
+    said = table.pop("laws", {})
+    file = filled(File, table, where)
+    if not file.nodes:
+        raise BadInput(f"{where}: has no [[nodes]]; say what machines there are")
+    nodes: list[Node] = []
+    for rack in file.nodes:
+        if rack.site is not None and file.sites and rack.site not in file.sites:
+            raise BadInput(f"{where}: nodes are at site '{rack.site}'.{nearest(rack.site, list(file.sites))}")
+        nodes += rack.nodes(len(nodes), file.sites[rack.site].pue if rack.site in file.sites else 1.0)
+    if twice := len(nodes) - len({node.id for node in nodes}):
+        raise BadInput(f"{where}: {twice} nodes have names of others; give their [[nodes]] a 'prefix' of their own")
+    who = [Tenant(one, t.weight, t.quota, t.borrow, t.lend) for one, t in file.tenants.items()]
+    return Scenario(
+        name, tuple(nodes), file.about, file.trace, file.estimates,
+        Tenants(who, file.patience) if who else None, _laws(said, where, folder), file.restart, file.seed, file.tuned,
+    )  # fmt: skip
+
+
+@cache
+def all_laws() -> dict[str, type]:
+    """The laws there are: each module of `envs.laws` that has a class of its own name, capitalised."""
+    found: dict[str, type] = {}
+    for module in pkgutil.iter_modules(law_room.__path__):
+        held = vars(import_module(f"{law_room.__name__}.{module.name}"))
+        if isinstance(one := held.get(module.name.capitalize()), type) and is_dataclass(one):
+            found[module.name] = one
+    return found
+
+
+def _laws(said: object, where: str, folder: Path) -> dict[str, Law]:
+    """The laws of a file that are on, by name, in the order of their names."""
+    if not isinstance(said, dict):
+        raise BadInput(f"{where}: 'laws' wants a table for each law, as in [laws.checkpoints]")
+    laws: dict[str, Law] = {}
+    for name in sorted(said):
+        if name not in all_laws():
+            raise BadInput(f"{where}: there is no law '{name}'.{nearest(name, list(all_laws()))}")
+        if not isinstance(said[name], dict):
+            raise BadInput(f"{where}: laws.{name} wants a table; an empty [laws.{name}] has all its defaults")
+        laws[name] = filled(all_laws()[name], _near(said[name], folder), f"{where}: laws.{name}")
+    return laws
+
+
+def _near(value: Any, folder: Path) -> Any:
+    """The same values, with names of files beside the scenario's file as paths."""
+    if isinstance(value, dict):
+        return {key: _near(one, folder) for key, one in value.items()}
+    if isinstance(value, str) and (folder / value).is_file():
+        return str(folder / value)
+    return value
+
+
+def filled(kind: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Makes a record of a TOML table. Raises BadInput that names the key."""
+    from pydantic import TypeAdapter, ValidationError
+
+    _strict(kind)
+    try:
+        return TypeAdapter(kind).validate_python(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
+        if first["type"] == "unexpected_keyword_argument":
+            raise BadInput(f"{where}: unknown key '{key}'.{nearest(key, [f.name for f in fields(kind)])}") from None  # type: ignore[arg-type]
+        said = first["msg"].removeprefix("Value error, ")
+        at = (
+            f"'{key}' cannot be {first['input']!r}: " if first["type"] != "value_error" else (f"{key}: " if key else "")
+        )
+        raise BadInput(f"{where}: {at}{said[:1].lower() + said[1:]}") from None
+
+
+def _strict(kind: Any) -> None:
+    """Has unknown keys refused, in a record and in those within it."""
+    kind.__pydantic_config__ = {"extra": "forbid", "strict": False}
+    for hint in get_type_hints(kind).values():
+        for one in (hint, *get_args(hint)):
+            if is_dataclass(one) and isinstance(one, type):
+                _strict(one)
