@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("experiments.run", "Place real commands on this machine's GPUs, by a policy, until all are done."),
     "gpus": ("experiments.gpus", "Show the GPUs that NVML shows."),
     "traces": ("traces.command", "List, fetch, describe, convert and generate traces."),
+    "scenario": ("experiments.scenario", "List, check and show scenarios: whole worlds, each in a file."),
     "benchmark": ("experiments.benchmark", "Measure gpuyard's speed as ratios taken in one run."),
     "quickstart": ("experiments.quickstart", "The whole way once: train, compare, place real processes."),
 }

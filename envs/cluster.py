@@ -118,7 +118,7 @@ class Cluster:
     def decide(self, decision: Decision) -> None:
         """Applies a decision, or raises InvalidDecision and changes nothing."""
         match decision:
-            case Start(_, _, _, _):
+            case Start():
                 self._start(decision)
             case Preempt(job):
                 self._preempt(job)
@@ -137,7 +137,7 @@ class Cluster:
         """Follows an event. Raises ValueError if it cannot have happened: a world is broken then, not a policy."""
         if event.time < self.now:
             raise ValueError(f"{event} comes before {self.now}: a world's time never goes back")
-        if not self.meter.still:
+        if self.meter.runs:
             self.meter.go(event.time - self.now)
         self.now = event.time
         match event:
@@ -152,7 +152,7 @@ class Cluster:
             case Ready(_, job_id):
                 if job_id not in self.held:
                     raise ValueError(f"{event}: it is not held")
-                self._enter(self.held.pop(job_id))
+                self._enter(self.held.pop(job_id), self._orders.pop(job_id))
             case Moved(_, job_id) | Resized(_, job_id):
                 self._arrive(job_id)
             case Partitioned(_, accelerator, profiles):
@@ -186,7 +186,7 @@ class Cluster:
         _, order, attained = self._pending.leave(start.job)
         if self.tenants is not None:
             del self.lines[job.tenant][job.id]
-        running = Running(job, start.placement, self.now, attained, order, share=share, tuning=start.tuning)
+        running = Running(job, start.placement, self.now, attained, order, False, share, start.tuning)
         self._running.enter(running, job, attained, order, self.now)
 
     def _preempt(self, job_id: int) -> None:
@@ -218,7 +218,7 @@ class Cluster:
             known = facts(kind or "")
             if known is not None and not (known.moves and known.admits(count)):
                 raise InvalidDecision(f"job {job_id} cannot be moved while it runs on {kind}, or have {count} of them")
-        running.holds = self._space.extend(job, running.placement, placement, running.share)
+        running.both = self._space.extend(job, running.placement, placement, running.share)
         running.goes = placement
 
     def _arrive(self, job_id: int) -> None:
@@ -227,8 +227,7 @@ class Cluster:
         running, order, attained = self._running.leave(job_id)
         assert running.goes is not None
         self._space.settle(running.job, running.holds, running.goes, running.share)
-        running.placement = running.holds = running.goes
-        running.goes = None
+        running.placement, running.goes, running.both = running.goes, None, None
         self._running.enter(running, running.job, attained, order, running.since)
 
     def _partition(self, decision: Partition, accelerator: str, profiles: tuple[str, ...]) -> None:
@@ -247,46 +246,48 @@ class Cluster:
     def _submit(self, job: Job) -> None:
         if job.id in self._pending or job.id in self._running or job.id in self.held:
             raise ValueError(f"job {job.id} was submitted twice")
-        self._orders[job.id] = self._submitted
+        order = self._submitted
         self._submitted += 1
         if job.after:
-            self.held[job.id] = job
+            self._hold(job, order)
         else:
-            self._enter(job)
+            self._enter(job, order)
 
-    def _enter(self, job: Job) -> None:
+    def _hold(self, job: Job, order: int) -> None:
+        self.held[job.id] = job
+        self._orders[job.id] = order
+
+    def _enter(self, job: Job, order: int) -> None:
         if self.tenants is not None:
             self.lines.setdefault(job.tenant, {})[job.id] = job
-        self._pending.enter(job, job, self.attained(job.id), self._orders[job.id])
+        self._pending.enter(job, job, self._attained.get(job.id, 0.0), order)
 
     def _stop(self, job_id: int, reason: str, progress: float | None, held: bool) -> None:
         if job_id not in self._running:
             self._cancel(job_id, reason)
             return
-        running, _, _ = self._running.leave(job_id)
+        running, order, _ = self._running.leave(job_id)
         self._space.release(running)
         if reason in BACK:
             self._attained[job_id] = running.served(self.now) if progress is None else progress
             if held:
-                self.held[job_id] = running.job
+                self._hold(running.job, order)
             else:
-                self._enter(running.job)
+                self._enter(running.job, order)
         else:
-            self._forget(job_id)
+            self._attained.pop(job_id, None)
 
     def _cancel(self, job_id: int, reason: str) -> None:
         """Only cancelled jobs end without having a place."""
         if reason != "cancelled" or (job_id not in self._pending and job_id not in self.held):
             raise ValueError(f"job {job_id} stopped, but does not run")
-        if self.held.pop(job_id, None) is None:
+        self._attained.pop(job_id, None)
+        if self.held.pop(job_id, None) is not None:
+            del self._orders[job_id]
+        else:
             job, _, _ = self._pending.leave(job_id)
             if self.tenants is not None:
                 del self.lines[job.tenant][job_id]
-        self._forget(job_id)
-
-    def _forget(self, job_id: int) -> None:
-        self._attained.pop(job_id, None)
-        del self._orders[job_id]
 
     def owe(self, owed: bool) -> None:
         """Notes whether somebody waits for what is its own: nobody may borrow meanwhile."""

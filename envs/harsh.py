@@ -97,7 +97,7 @@ class HarshWorld:
         self._waiting: dict[int, Job] = {}
         self._limbo: set[int] = set()
         self._places: defaultdict[str, list[Run]] = defaultdict(list)
-        self._pipelines = Pipelines(trace)
+        self._pipelines = Pipelines(trace) or None
         self._arrivals: Iterator[Job] = iter(trace.jobs)
         self._coming, self._ticking, self._last = True, False, 0.0
         self._expect()
@@ -243,7 +243,7 @@ class HarshWorld:
         self._waiting[job.id] = job
         for tell in self._laws.submitted:
             tell(job)
-        if self._pipelines:
+        if self._pipelines is not None:
             self._decide_fates(self._pipelines.submitted(job))
         self._keep_ticking()
         self._expect()
@@ -337,7 +337,7 @@ class HarshWorld:
     def _over_with(self, job: Job, reason: str) -> None:
         for tell in self._laws.ended:
             tell(job, reason)
-        if self._pipelines:
+        if self._pipelines is not None:
             self._decide_fates(self._pipelines.ended(job.id, reason == "finished"))
 
     # Moves.

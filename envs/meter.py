@@ -60,6 +60,7 @@ class Meter:
         joules: drawn from the grid; None until a draw is told.
         grams: of CO2 equivalent, of all sites whose intensity is told; None until one is.
         usd: electricity where its price is told, rents and bills; None until there is any.
+        runs: whether anything runs up, as it does not in a world that tells neither draws nor prices.
     """
 
     def __init__(self, nodes: Mapping[str, Node]) -> None:
@@ -77,6 +78,7 @@ class Meter:
             if node.present:
                 self._host[node.site or ""] += node.watts * node.pue
         self._rent = 0.0
+        self.runs = False
         self._pay()
 
     @property
@@ -110,11 +112,6 @@ class Meter:
         if (usd := self.usd_per_second) is not None:
             self.usd = (self.usd or 0.0) + usd * seconds
 
-    @property
-    def still(self) -> bool:
-        """Whether nothing runs up, as in a world that tells neither draws nor prices."""
-        return not self._watts and not self._rent
-
     def measure(self, event: Measured) -> None:
         """Follows a look at accelerators."""
         for sample in event.samples:
@@ -124,6 +121,7 @@ class Meter:
                 node = self._of[name]
                 old = (before.sample.watts or 0.0) if before else 0.0
                 site = node.site or ""
+                self.runs = True
                 self._watts[site] = self._watts.get(site, 0.0) + ((sample.watts or 0.0) - old) * node.pue
             mean = before.busy(event.time) if before else None
             self.seen[name] = Seen(sample, event.time, sample.busy if mean is None else mean)
@@ -162,6 +160,7 @@ class Meter:
 
     def _pay(self) -> None:
         self._rent = sum(self.rent(self._nodes[node]) for node in self._up) / 3600
+        self.runs = bool(self._watts or self._rent)
 
     def state(self) -> dict[str, object]:
         """All sums, in plain values."""

@@ -111,7 +111,7 @@ class Room:
         self.usage: dict[str | None, int] = {}
         self.owed = False
         self._accepted: dict[Shape, tuple[str, ...]] = {}
-        self._any = not any(known.gangs for b in self.bays if (known := facts(b.kind)) is not None)
+        self._open = self.tenants is None and not any(known.gangs for b in self.bays if (known := facts(b.kind)) is not None)
 
     @property
     def left(self) -> dict[str, int]:
@@ -153,14 +153,14 @@ class Room:
 
     def kinds_for(self, job: Job) -> tuple[str, ...]:
         """The groups that the job could stand in, in its order; none while its tenant may have no more."""
+        if self._open and not job.kinds and not job.sites and job.memory is None:
+            return self.kinds
         if self.tenants is not None and self.refusal(job, thousandths(job.share) * job.gang) is not None:
             return ()
         return self.accepted(job)
 
     def accepted(self, job: Job) -> tuple[str, ...]:
         """The groups that the job could ever stand in, in its order of preference."""
-        if self._any and not job.kinds and not job.sites and job.memory is None:
-            return self.kinds
         key = (job.kinds, job.sites, job.memory, job.gang)
         found = self._accepted.get(key)
         if found is None:

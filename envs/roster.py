@@ -37,7 +37,7 @@ class Running:
         share: part of each accelerator that it was given.
         tuning: what it was told for the hardware it got.
         goes: where it is on its way to, None while it stays.
-        holds: all accelerators that it keeps from others: its place and, while it is on its way, the new one.
+        both: its place and the one it is on its way to, together.
     """
 
     job: Job
@@ -49,11 +49,12 @@ class Running:
     share: float = 1.0
     tuning: Tuning | None = None
     goes: Placement | None = None
-    holds: Placement = ()
+    both: Placement | None = None
 
-    def __post_init__(self) -> None:
-        """It holds where it stands."""
-        self.holds = self.holds or self.placement
+    @property
+    def holds(self) -> Placement:
+        """All accelerators that it keeps from others."""
+        return self.placement if self.both is None else self.both
 
     @property
     def gang(self) -> int:

@@ -50,7 +50,9 @@ class Session:
         at_once = self.world.act(decision)
         self.log.entries.append(decision)
         if at_once:
-            self._follow(at_once)
+            for event in at_once:
+                self.cluster.observe(event)
+            self.log.entries.extend(at_once)
 
     def advance(self) -> bool:
         """Waits for the world's next events and follows them. False when all is over.
@@ -58,16 +60,14 @@ class Session:
         What tenants reclaim is decided here, by the ledger's own rules, whatever the policy.
         """
         events = self.world.wait()
-        self._follow(events)
+        observe = self.cluster.observe
+        for event in events:
+            observe(event)
+        self.log.entries.extend(events)
         if self.cluster.tenants is not None:
             for decision in list(reclaims(self.cluster)):
                 self.act(decision)
         return bool(events)
-
-    def _follow(self, events: Sequence[Event]) -> None:
-        for event in events:
-            self.cluster.observe(event)
-        self.log.entries.extend(events)
 
     def play(self, policy: Policy, listen: Callable[[Log], None] | None = None) -> Log:
         """Lets the policy decide after each moment in which something happened, until all is over.

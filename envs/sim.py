@@ -69,7 +69,7 @@ class SimWorld:
         self._runs: dict[int, _Run] = {}
         self._sim = simpy.Environment()
         self._happened: list[Event] = []
-        self._pipelines = Pipelines(trace)
+        self._pipelines = Pipelines(trace) or None
         self._arrivals: Iterator[Job] = iter(trace.jobs)
         self._coming = True
         self._ticking = False
@@ -108,7 +108,7 @@ class SimWorld:
     def _arrived(self, moment: Moment) -> None:
         job: Job = moment._value
         self._happened.append(Submitted(job.submit, job))
-        if self._pipelines:
+        if self._pipelines is not None:
             self._release(self._pipelines.submitted(job))
         self._keep_ticking()
         self._expect()
@@ -125,7 +125,7 @@ class SimWorld:
         del self._runs[job]
         self._done.pop(job, None)
         self._happened.append(Stopped(self._sim.now, job, "finished", self._durations[job]))
-        if self._pipelines:
+        if self._pipelines is not None:
             self._release(self._pipelines.ended(job, well=True))
 
     def _release(self, fates: Iterator[tuple[int, bool]]) -> None:

@@ -20,8 +20,14 @@ class Space(Room):
 
     def take(self, job: Job, placement: Placement, share: float | None = None) -> None:
         """Reserves a placement whole, or raises InvalidDecision and changes nothing."""
-        given = job.share if share is None else share
         self.version += 1
+        if self.tenants is None and job.share == 1 and (share is None or share == 1):
+            for position, mask in self._check_whole(job, placement).items():
+                self._set(position, self.free[position] ^ mask)
+            if job.cpus is not None or job.host_memory is not None:
+                self._account(job, placement, 1.0, -1)
+            return
+        given = job.share if share is None else share
         self.check(job, placement, given)
         self._put(job, placement, given)
 
@@ -61,8 +67,7 @@ class Space(Room):
             self._enter(job, placement, thousandths(share))
         else:
             for _, accelerators in placement:
-                if accelerators:
-                    self._flip(accelerators)
+                self._flip(accelerators)
         self._account(job, placement, share, -1)
 
     def give(self, job: Job, placement: Placement, share: float | None = None) -> None:
@@ -73,9 +78,9 @@ class Space(Room):
             self._leave(job, placement, thousandths(given))
         else:
             for _, accelerators in placement:
-                if accelerators:
-                    self._flip(accelerators)
-        self._account(job, placement, given, 1)
+                self._flip(accelerators)
+        if self.tenants is not None or job.cpus is not None or job.host_memory is not None:
+            self._account(job, placement, given, 1)
 
     def release(self, running: Running) -> None:
         """Frees all that a run holds."""
@@ -143,6 +148,10 @@ class Space(Room):
 
     def _flip(self, accelerators: tuple[str, ...]) -> None:
         """Takes free accelerators, or gives taken ones back unless they are down, bay by bay."""
+        if len(accelerators) == 1:
+            position, bit = self.seat[accelerators[0]]
+            self._set(position, (self.free[position] ^ bit) & self.up[position])
+            return
         changes: dict[int, int] = {}
         for accelerator in accelerators:
             position, bit = self.seat[accelerator]
@@ -159,33 +168,34 @@ class Space(Room):
         self.free[position] = free
         self.count[bay.group] += after - before
 
-    def _check_whole(self, job: Job, placement: Placement) -> None:
-        """Whether all of a placement is free and is what the job wants."""
+    def _check_whole(self, job: Job, placement: Placement) -> dict[int, int]:
+        """The bays and bits of a placement, when all of it is free and is what the job wants."""
         taken: dict[int, int] = {}
+        count, seats, bays, free = 0, self.seat, self.bays, self.free
         for node, accelerators in placement:
             for accelerator in accelerators:
-                position, bit = self._seat(job, node, accelerator)
+                seat = seats.get(accelerator)
+                if seat is None or bays[seat[0]].node != node:
+                    raise InvalidDecision(f"job {job.id} cannot stand on {accelerator} of {node}: there is none")
+                position, bit = seat
                 mask = taken.get(position, 0)
-                if mask & bit or not self.free[position] & bit:
+                if mask & bit or not free[position] & bit:
                     raise InvalidDecision(f"job {job.id} cannot have {accelerator}: it is taken")
                 taken[position] = mask | bit
-        self._check_form(job, placement, taken)
+                count += 1
+        self._check_form(job, placement, taken, count)
+        return taken
 
-    def _check_form(self, job: Job, placement: Placement, bays: Collection[int]) -> None:
+    def _check_form(self, job: Job, placement: Placement, bays: Collection[int], count: int) -> None:
         """Whether a placement has the right number of accelerators, on one kind and site, with CPUs and memory."""
-        count = width(placement)
-        if not (job.min_gang or job.gang) <= count <= (job.max_gang or job.gang):
+        if count != job.gang and not (job.min_gang or job.gang) <= count <= (job.max_gang or job.gang):
             raise InvalidDecision(f"job {job.id} needs {job.gang} accelerators, the placement has {count}")
         if len(placement) > 1 and len({node for node, some in placement if some}) < len(placement):
             raise InvalidDecision(f"job {job.id} cannot stand on a node twice, or on one without accelerators of it")
-        self._check_kinds(job, bays)
-        self._check_hosts(job, placement)
-
-    def _seat(self, job: Job, node: str, accelerator: str) -> tuple[int, int]:
-        seat = self.seat.get(accelerator)
-        if seat is None or self.bays[seat[0]].node != node:
-            raise InvalidDecision(f"job {job.id} cannot stand on {accelerator} of {node}: there is none")
-        return seat
+        if not self._open or len(bays) > 1 or job.kinds or job.sites or job.memory is not None:
+            self._check_kinds(job, bays)
+        if job.gang == 0 or job.cpus is not None or job.host_memory is not None:
+            self._check_hosts(job, placement)
 
     def _check_kinds(self, job: Job, bays: Collection[int]) -> None:
         groups = {self.bays[position].group for position in bays}
@@ -227,7 +237,9 @@ class Space(Room):
         for node, accelerators in placement:
             for accelerator in accelerators:
                 whole = shares.seat[accelerator][0] if accelerator in shares.seat else accelerator
-                position, bit = self._seat(job, node, whole)
+                if whole not in self.seat or self.bays[self.seat[whole][0]].node != node:
+                    raise InvalidDecision(f"job {job.id} cannot stand on {accelerator} of {node}: there is none")
+                position, bit = self.seat[whole]
                 bays.add(position)
                 if whole is not accelerator:
                     why = shares.holds(job, accelerator, share)
@@ -239,7 +251,7 @@ class Space(Room):
                     raise InvalidDecision(f"job {job.id} needs {need}/{WHOLE} of {accelerator}, {why}")
         if len({a for _, some in placement for a in some}) < width(placement):
             raise InvalidDecision(f"job {job.id} cannot have an accelerator twice")
-        self._check_form(job, placement, bays)
+        self._check_form(job, placement, bays, width(placement))
 
     def _enter(self, job: Job, placement: Placement, need: int) -> None:
         for _, accelerators in placement:
