@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("experiments.train", "Train a policy on a trace; interrupt and resume as you like."),
     "compare": ("experiments.compare", "Compare policies on held-out windows, with intervals, table and report."),
     "run": ("experiments.run", "Place real commands on this machine's GPUs, by a policy, until all are done."),
+    "show": ("experiments.show", "Show a session's log: who stood where, the queue, what was in use, and all metrics."),
     "gpus": ("experiments.gpus", "Show the GPUs that NVML shows."),
     "traces": ("traces.command", "List, fetch, describe, convert and generate traces."),
     "scenario": ("experiments.scenario", "List, check and show scenarios: whole worlds, each in a file."),

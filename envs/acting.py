@@ -18,6 +18,7 @@ class Acting:
         self.setups, self.milestones = self._all("setup"), self._all("milestones")
         self.submitted, self.ended = self._all("submitted"), self._all("ended")
         self.capped, self.senses = self._all("capped"), self._all("sense")
+        self.offers, self.came = self._all("offers"), self._all("came")
         self.saver: Saving | None = self._one("kept")
         self.cloud = self._one("provision")
         self.cutter = self._one("cut")

@@ -6,6 +6,7 @@ Decisions reserve; only events release. Time is whatever the last event was stam
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Protocol
 
 from ..traces.job import Job
@@ -182,6 +183,8 @@ class Cluster:
         share = job.share if start.share is None else start.share
         if not 0 < share <= job.share:
             raise InvalidDecision(f"job {job.id} asks for {job.share} of an accelerator, it cannot be given {share}")
+        if start.tuning is not None and not 0 < (start.tuning.watts or 1.0) < inf:
+            raise InvalidDecision(f"job {job.id} cannot be limited to {start.tuning.watts} W")
         self._space.take(job, start.placement, share)
         _, order, attained = self._pending.leave(start.job)
         if self.tenants is not None:
@@ -290,10 +293,8 @@ class Cluster:
                 del self.lines[job.tenant][job_id]
 
     def owe(self, owed: bool) -> None:
-        """Notes whether somebody waits for what is its own: nobody may borrow meanwhile."""
-        if owed is not self.room.owed:
-            self._space.owed = owed
-            self._space.version += 1
+        """Notes whether somebody waits for what is its own: nobody may borrow meanwhile. See `reclaims`."""
+        self._space.owe(owed)
 
     def state(self) -> dict[str, object]:
         """All that it knows, in plain values: two ledgers are equal if their states are."""

@@ -91,6 +91,7 @@ class Course:
 
     def _reached(self, _: Any) -> None:
         run, (work, then) = self.run, self.stones[self.next]
+        self.settle()  # so that who saves the work knows its pace up to here
         run.done, run.at = work, self.pace.sim.now
         self.next += 1
         self.moment = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 from typing import Literal
 
 from .nodes import Node
@@ -65,7 +66,7 @@ class Estate:
             raise InvalidDecision(f"there is no accelerator {decision.accelerator}")
         if decision.watts is None:
             self.caps.pop(decision.accelerator, None)
-        elif not decision.watts > 0:
+        elif not 0 < decision.watts < inf:
             raise InvalidDecision(f"{decision.accelerator} cannot be limited to {decision.watts} W")
         else:
             self.caps[decision.accelerator] = decision.watts
@@ -87,15 +88,15 @@ class Estate:
         return True
 
     def went_down(self, event: NodeDown) -> bool:
-        """Follows a node that has gone; whether the whole node has."""
+        """Follows a node that has gone; whether the whole node has that was up. A broken one may be taken away."""
         if event.accelerators:
             return False
-        if self.states[event.node] not in ("up", "leaving"):
-            raise ValueError(f"{event}: it is {self.states[event.node]} already")
-        gone = event.reason in GONE
+        before, gone = self.states[event.node], event.reason in GONE
+        if before == "absent" or (before == "down" and not gone):
+            raise ValueError(f"{event}: it is {before} already")
         self.states[event.node] = "absent" if gone else "down"
         self.noticed.pop(event.node, None)
-        return True
+        return before != "down"
 
     def notice(self, event: Notice) -> None:
         """Follows the notice of a spot node's end."""

@@ -11,25 +11,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any, assert_never
-from zlib import crc32
 
-import numpy as np
 import simpy
 from simpy.events import NORMAL, URGENT
 
 from ..traces.job import Job, Trace
 from ..traces.trouble import BadInput
 from .acting import Acting
+from .chance import Chance
 from .course import Course, Pace
 from .instruments import Instruments
 from .laws.law import Law, Run
 from .machines import Machines
 from .nodes import Nodes
 from .pipelines import Pipelines
-from .sim import RESTART, Moment
+from .sim import RESTART, Moment, Ticks
 from .tenants import Tenants
 from .vocabulary import (
     BACK,
+    EVERY,
     Cap,
     Decision,
     Declined,
@@ -48,7 +48,6 @@ from .vocabulary import (
     Start,
     Stopped,
     Submitted,
-    Tick,
 )
 
 PATIENCE = 7 * 86400.0
@@ -66,10 +65,13 @@ class HarshWorld:
         restart: seconds that a job which ran before needs before it works again, where no law of checkpoints says more.
         tick: seconds between `Tick` events while anything runs or is to come, None for none.
         seed: of all chance. What one law draws changes nothing for another.
+        tuned: jobs are told how to make the best of the hardware they got.
 
     Attributes:
         now, trace, machines, up, runs: see `laws.law.Stage`, which this is.
     """
+
+    does = EVERY
 
     def __init__(
         self,
@@ -81,11 +83,13 @@ class HarshWorld:
         restart: float = RESTART,
         tick: float | None = None,
         seed: int = 0,
+        tuned: bool = False,
     ) -> None:
         if not 0 <= restart < float("inf") or (tick is not None and not 0 < tick < float("inf")):
             raise BadInput(f"restart={restart}, tick={tick}: give seconds, 0 or more for a restart, above 0 for a tick")
-        self.trace, self.tenants, self.tick, self.seed = trace, tenants, tick, seed
+        self.trace, self.tenants, self.tick, self.seed, self.tuned = trace, tenants, tick, seed, tuned
         self.nodes = tuple(nodes)
+        self.rng, self.lots = Chance(seed).rng, Chance(seed).lots
         self._machines = Machines(nodes, lambda: self.now, self.say, self._clear)
         self.machines, self.up = self._machines.of, self._machines.up
         self.runs: dict[int, Run] = {}
@@ -99,9 +103,11 @@ class HarshWorld:
         self._places: defaultdict[str, list[Run]] = defaultdict(list)
         self._pipelines = Pipelines(trace) or None
         self._arrivals: Iterator[Job] = iter(trace.jobs)
-        self._coming, self._ticking, self._last = True, False, 0.0
+        self._coming, self._last = True, 0.0
+        self._ticks = Ticks(self._sim, tick, self._alive, self.say)
         self._expect()
-        self._laws = Acting([law.begin(self) for law in (laws or {}).values()])
+        every = [*(laws or {}).values(), *([] if tenants is None else [tenants])]
+        self._laws = Acting([law.begin(self) for law in every])
         self._pace = Pace(self._sim, self._laws.factors, self._laws.saver)
         self._instruments = Instruments(self.nodes, self.up, self._laws.senses)
 
@@ -154,10 +160,13 @@ class HarshWorld:
 
     def _over(self, time: float) -> bool:
         """Laws go on for ever; a session ends with its jobs, or when nobody has been served for too long."""
-        if self._coming or self.runs or self._limbo:
+        if self._alive():
             self._last = time
             return False
         return not self._waiting or time - self._last > PATIENCE
+
+    def _alive(self) -> bool:
+        return bool(self.runs or self._coming or self._limbo)
 
     # What laws ask: see `laws.law.Stage`.
 
@@ -165,10 +174,6 @@ class HarshWorld:
     def now(self) -> float:
         """Seconds."""
         return float(self._sim.now)
-
-    def rng(self, *name: str | int) -> np.random.Generator:
-        """A generator of the world's seed and a name."""
-        return np.random.default_rng([self.seed, *(crc32(n.encode()) if isinstance(n, str) else n for n in name)])
 
     def at(self, time: float, then: Callable[[], None]) -> None:
         """Calls `then` at a time, before jobs are submitted."""
@@ -208,7 +213,7 @@ class HarshWorld:
         self._limbo.discard(job)
         if job in self._waiting:
             self._happened.append(Ready(self.now, job))
-            self._keep_ticking()
+            self._ticks.go_on()
 
     def fall(self, node: str, reason: str, accelerators: tuple[str, ...] = ()) -> None:
         """A node goes down, or some of its accelerators."""
@@ -220,9 +225,14 @@ class HarshWorld:
         self.look(*(a.id for a in self.machines[node].accelerators))
 
     def come(self, node: str) -> None:
-        """A node that was provisioned is there."""
+        """A node that was provisioned is there, if it can be had."""
+        if not all(offers(node) for offers in self._laws.offers):
+            self.decline(self.machines[node].pool or "", [node])
+            return
         self._machines.come(node)
         self.look(*(a.id for a in self.machines[node].accelerators))
+        for tell in self._laws.came:
+            tell(node)
 
     def decline(self, pool: str, nodes: Sequence[str]) -> None:
         """Nodes that were asked for do not come."""
@@ -245,7 +255,7 @@ class HarshWorld:
             tell(job)
         if self._pipelines is not None:
             self._decide_fates(self._pipelines.submitted(job))
-        self._keep_ticking()
+        self._ticks.go_on()
         self._expect()
 
     def _decide_fates(self, fates: Iterator[tuple[int, bool]]) -> None:
@@ -268,7 +278,7 @@ class HarshWorld:
         )  # fmt: skip
         self.runs[job.id] = run
         self._enter(run, resumed=before is not None)
-        self._keep_ticking()
+        self._ticks.go_on()
 
     def _enter(self, run: Run, resumed: bool) -> None:
         """A run takes its place, and works when it is set up."""
@@ -383,17 +393,3 @@ class HarshWorld:
             self._laws.cloud.release(node)
         else:
             self.at(self.now, partial(self.fall, node, "released"))
-
-    # Ticks.
-
-    def _keep_ticking(self) -> None:
-        if self.tick and not self._ticking:
-            self._ticking = True
-            Moment(self._sim, self._sim.now + self.tick, self._ticked, None, NORMAL)
-
-    def _ticked(self, _: Moment) -> None:
-        """A tick while nothing runs and nothing is to come would only be the first of endlessly many."""
-        self._ticking = False
-        if self.runs or self._coming or self._limbo:
-            self._happened.append(Tick(self.now))
-            self._keep_ticking()

@@ -78,6 +78,7 @@ class Meter:
             if node.present:
                 self._host[node.site or ""] += node.watts * node.pue
         self._rent = 0.0
+        self._flow: tuple[float | None, float | None, float | None] | None = None  # until something changes
         self.runs = False
         self._pay()
 
@@ -105,11 +106,14 @@ class Meter:
 
     def go(self, seconds: float) -> None:
         """Lets time pass."""
-        if self._watts:
-            self.joules = (self.joules or 0.0) + (self.watts or 0.0) * seconds
-            if (grams := self.grams_per_second) is not None:
-                self.grams = (self.grams or 0.0) + grams * seconds
-        if (usd := self.usd_per_second) is not None:
+        if self._flow is None:
+            self._flow = self.watts, self.grams_per_second, self.usd_per_second
+        watts, grams, usd = self._flow
+        if watts is not None:
+            self.joules = (self.joules or 0.0) + watts * seconds
+        if grams is not None:
+            self.grams = (self.grams or 0.0) + grams * seconds
+        if usd is not None:
             self.usd = (self.usd or 0.0) + usd * seconds
 
     def measure(self, event: Measured) -> None:
@@ -121,7 +125,7 @@ class Meter:
                 node = self._of[name]
                 old = (before.sample.watts or 0.0) if before else 0.0
                 site = node.site or ""
-                self.runs = True
+                self.runs, self._flow = True, None
                 self._watts[site] = self._watts.get(site, 0.0) + ((sample.watts or 0.0) - old) * node.pue
             mean = before.busy(event.time) if before else None
             self.seen[name] = Seen(sample, event.time, sample.busy if mean is None else mean)
@@ -132,7 +136,9 @@ class Meter:
         for name in ("usd_per_kwh", "grams_per_kwh", "usd_per_hour"):
             if (value := getattr(event, name)) is not None:
                 setattr(price, name, value)
-        self._pay()
+        self._flow = None
+        if event.usd_per_hour is not None:
+            self._pay()
 
     def bill(self, event: Billed) -> None:
         """Follows a sum that falls due."""
@@ -159,6 +165,7 @@ class Meter:
         return node.usd_per_hour if price is None or price.usd_per_hour is None else price.usd_per_hour
 
     def _pay(self) -> None:
+        self._flow = None
         self._rent = sum(self.rent(self._nodes[node]) for node in self._up) / 3600
         self.runs = bool(self._watts or self._rent)
 

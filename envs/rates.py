@@ -17,13 +17,16 @@ Rate = Callable[[ClusterView], float]
 
 
 def active_jobs(cluster: ClusterView) -> float:
-    """Minus the jobs in the system: its integral is minus the sum of completion times (Little's law)."""
-    return -float(len(cluster.pending) + len(cluster.running))
+    """Minus the jobs in the system, those held back among them: its integral is minus the sum of completion times.
+
+    That is Little's law. A pipeline's later stage is in the system from its submission on.
+    """
+    return -float(len(cluster.pending) + len(cluster.running) + len(cluster.held))
 
 
 def waiting_jobs(cluster: ClusterView) -> float:
-    """Minus the jobs in the queue: its integral is minus the sum of waits."""
-    return -float(len(cluster.pending))
+    """Minus the jobs without a place, in the queue or held back: its integral is minus the sum of waits."""
+    return -float(len(cluster.pending) + len(cluster.held))
 
 
 def idle_accelerators(cluster: ClusterView) -> float:
@@ -31,11 +34,26 @@ def idle_accelerators(cluster: ClusterView) -> float:
     return -float(sum(cluster.room.count.values()))
 
 
+def watts(cluster: ClusterView) -> float:
+    """Minus the power drawn from the grid, W; 0 where it is not known: its integral is minus the energy in joules."""
+    return -(cluster.meter.watts or 0.0)
+
+
+def grams(cluster: ClusterView) -> float:
+    """Minus the CO2 equivalent, g/s; 0 where it is not known: its integral is minus the carbon in grams."""
+    return -(cluster.meter.grams_per_second or 0.0)
+
+
+def usd(cluster: ClusterView) -> float:
+    """Minus electricity and rents, USD/s; its integral is minus the money but for what was billed at once."""
+    return -(cluster.meter.usd_per_second or 0.0)
+
+
 def slowdown(trace: Trace) -> Rate:
     """Minus the growth of the summed bounded slowdown: 1 / max(run, 10 s) for each job in the system, per second.
 
     It knows the true run times: it may be a training reward, never an observation. Its integral is minus the sum of
-    (wait + run) / max(run, 10 s), which is the bounded slowdown but for its floor of 1.
+    JCT / max(run, 10 s), which is the bounded slowdown but for its floor of 1.
     """
     return Weighted({job: 1.0 / max(run, 10.0) for job, run in trace.durations.items()})
 
@@ -53,5 +71,8 @@ class Weighted:
         for roster in (cluster.pending, cluster.running):
             if len(roster):
                 keys = roster.columns.keys
-                total += float(self._weights[self._jobs.searchsorted(keys)].sum())
-        return -total
+                total += self._sum(keys)
+        return -total - (self._sum(list(cluster.held)) if cluster.held else 0.0)
+
+    def _sum(self, keys: list[int]) -> float:
+        return float(self._weights[self._jobs.searchsorted(keys)].sum())

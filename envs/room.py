@@ -92,6 +92,7 @@ class Room:
         self.largest = {k: max(b.size for b in self.bays if b.group == k) for k in self.kinds}
         self.up = [(1 << b.size) - 1 if self.nodes[b.host].present else 0 for b in self.bays]
         self.shut = {h for h, node in enumerate(self.nodes) if not node.present}
+        self.closed: set[str] = set()
         self.free = self.up.copy()
         self.count = dict.fromkeys(self.kinds, 0)
         self.levels: dict[str, Levels] = {k: [0] * (self.largest[k] + 1) for k in self.kinds}
@@ -110,8 +111,10 @@ class Room:
         self.tenants = tenants
         self.usage: dict[str | None, int] = {}
         self.owed = False
+        self._headroom: dict[str | None, float] = {}
         self._accepted: dict[Shape, tuple[str, ...]] = {}
-        self._open = self.tenants is None and not any(known.gangs for b in self.bays if (known := facts(b.kind)) is not None)
+        gangs = (known.gangs for b in self.bays if (known := facts(b.kind)) is not None)
+        self._open = tenants is None and not any(gangs)
 
     @property
     def left(self) -> dict[str, int]:
@@ -155,7 +158,7 @@ class Room:
         """The groups that the job could stand in, in its order; none while its tenant may have no more."""
         if self._open and not job.kinds and not job.sites and job.memory is None:
             return self.kinds
-        if self.tenants is not None and self.refusal(job, thousandths(job.share) * job.gang) is not None:
+        if not self.admits(job):
             return ()
         return self.accepted(job)
 
@@ -182,13 +185,22 @@ class Room:
 
     def refusal(self, job: Job, amount: int) -> str | None:
         """Why the job's tenant may not have so many thousandths of an accelerator more, None if it may."""
-        if self.tenants is None:
+        if self.tenants is None or self._may(job.tenant, amount):
             return None
         return self.tenants.refuses(self.usage, job.tenant, amount, self.owed)
 
     def admits(self, job: Job) -> bool:
         """Whether the job's tenant may have what it asks for: if not, the job keeps nobody else from starting."""
-        return self.tenants is None or self.refusal(job, thousandths(job.share) * job.gang) is None
+        return self.tenants is None or self._may(job.tenant, thousandths(job.share) * job.gang)
+
+    def _may(self, tenant: str | None, amount: int) -> bool:
+        """Whether a tenant may have so many thousandths more; asked for every job of long queues, so remembered."""
+        assert self.tenants is not None
+        if amount <= self.tenants.own(tenant) - self.usage.get(tenant, 0):
+            return True
+        if tenant not in self._headroom:
+            self._headroom[tenant] = self.tenants.headroom(self.usage, tenant, self.owed)
+        return amount <= self._headroom[tenant]
 
     def kind_of(self, accelerator: str) -> str | None:
         """The kind of an accelerator, None for a MIG instance."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sortedcontainers import SortedList
 
 from ..traces.job import Job, Shape
+from .order import Order
 from .vocabulary import Placement, Tuning
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Roster(Generic[T]):
     def __init__(self, view: ClusterView) -> None:
         self._view = view
         self._held: dict[int, tuple[T, Job, float, int, float]] = {}
-        self._orders: dict[Score, tuple[Any, dict[int, tuple[float, int, T]]]] = {}
+        self._orders: dict[Score, Order[T]] = {}
         self._columns: Columns | None = None
 
     def __len__(self) -> int:
@@ -209,24 +209,22 @@ class Roster(Generic[T]):
                 self._columns.add(job, attained, order, since, _holds(item))
         return self._columns
 
-    def by(self, score: Score | Moving) -> Iterator[T]:
+    def by(self, score: Score | Moving, without: set[str | None] | None = None) -> Iterator[T]:
         """Yields those it holds by score, smallest first, equals in order of submission.
 
-        Jobs may leave while it is read, as they do when a policy starts them.
+        Jobs may leave while it is read, as they do when a policy starts them; and tenants may be put into `without`,
+        whose jobs are passed over from then on.
         """
-        if isinstance(score, Moving):
-            yield from self._moving(score)
+        if not isinstance(score, Moving):
+            yield from self._order(score).walk(without)
             return
-        entries = self._order(score)[0]
-        entry = entries[0] if entries else None
-        while entry is not None:
-            yield entry[2]
-            at = entries.bisect_right(entry)
-            entry = entries[at] if at < len(entries) else None
+        for item in self._moving(score):
+            if not without or job_of(item).tenant not in without:
+                yield item
 
     def first(self, score: Score, count: int) -> list[T]:
         """The first `count` by a fixed score."""
-        return [entry[2] for entry in self._order(score)[0].islice(0, count)]
+        return self._order(score).first(count)
 
     def _moving(self, score: Moving) -> Iterator[T]:
         """Heads are found without sorting; only when one is passed over are the others sorted, once."""
@@ -243,7 +241,7 @@ class Roster(Generic[T]):
             if key != head and key in self._held:
                 yield self[key]
 
-    def _order(self, score: Score) -> tuple[Any, dict[int, tuple[float, int, T]]]:
+    def _order(self, score: Score) -> Order[T]:
         found = self._orders.get(score)
         if found is None:
             if len(self._orders) == MOST_ORDERS:
@@ -251,8 +249,8 @@ class Roster(Generic[T]):
                     f"{MOST_ORDERS + 1} orders of one roster: each is kept for ever, so a score must be one object, "
                     "not a function made anew at each call; define it once, outside decide"
                 )
-            entry_of = {key: (score(h[0], self._view), h[3], h[0]) for key, h in self._held.items()}
-            found = self._orders[score] = (SortedList(entry_of.values()), entry_of)
+            entries = (((score(h[0], self._view), h[3], key, h[0]), h[1].tenant) for key, h in self._held.items())
+            found = self._orders[score] = Order(entries)
         return found
 
 
@@ -262,20 +260,26 @@ class Register(Roster[T]):
     def enter(self, item: T, job: Job, attained: float, order: int, since: float = np.nan) -> None:
         """Adds one."""
         self._held[job.id] = (item, job, attained, order, since)
-        for score, (entries, entry_of) in self._orders.items():
-            entry_of[job.id] = entry = (score(item, self._view), order, item)
-            entries.add(entry)
+        for score, kept in self._orders.items():
+            kept.add((score(item, self._view), order, job.id, item), job.tenant)
         if self._columns is not None:
             self._columns.add(job, attained, order, since, _holds(item))
 
     def leave(self, key: int) -> tuple[T, int, float]:
         """Takes one out; returns it, its place in the order of submission and what it had attained."""
         item, _, attained, order, _ = self._held.pop(key)
-        for entries, entry_of in self._orders.values():
-            entries.remove(entry_of.pop(key))
+        for kept in self._orders.values():
+            kept.remove(key)
         if self._columns is not None:
             self._columns.remove(key)
         return item, order, attained
+
+
+def job_of(item: object) -> Job:
+    """The job that waits, or that of a run."""
+    job = item.job if isinstance(item, Running) else item
+    assert isinstance(job, Job)
+    return job
 
 
 def _holds(item: object) -> float | None:

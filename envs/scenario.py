@@ -59,7 +59,7 @@ class Scenario:
     @property
     def plain(self) -> bool:
         """Whether the plain simulator does: no law, no tenant, nothing that comes or goes."""
-        return not self.laws and self.tenants is None and all(node.pool is None for node in self.nodes)
+        return not self.laws and not self.tuned and self.tenants is None and all(n.pool is None for n in self.nodes)
 
     def world(self, trace: Trace, *, tick: float | None = None, seed: int | None = None) -> World:
         """A world in which a trace is about to happen; the same seed, the same chance. Raises BadInput.
@@ -79,6 +79,7 @@ class Scenario:
             restart=self.restart,
             tick=tick,
             seed=self.seed if seed is None else seed,
+            tuned=self.tuned,
         )
 
     def drawn(self, number: int) -> Scenario:
@@ -245,7 +246,10 @@ def read(text: str, name: str, folder: Path) -> Scenario:
         nodes += rack.nodes(len(nodes), file.sites[rack.site].pue if rack.site in file.sites else 1.0)
     if twice := len(nodes) - len({node.id for node in nodes}):
         raise BadInput(f"{where}: {twice} nodes have names of others; give their [[nodes]] a 'prefix' of their own")
-    who = [Tenant(one, t.weight, t.quota, t.borrow, t.lend) for one, t in file.tenants.items()]
+    try:
+        who = [Tenant(one, t.weight, t.quota, t.borrow, t.lend) for one, t in file.tenants.items()]
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
     return Scenario(
         name, tuple(nodes), file.about, file.trace, file.estimates,
         Tenants(who, file.patience) if who else None, _laws(said, where, folder), file.restart, file.seed, file.tuned,
@@ -297,7 +301,7 @@ def filled(kind: type[T], table: Mapping[str, Any], where: str) -> T:
         first = error.errors()[0]
         key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
         if first["type"] == "unexpected_keyword_argument":
-            raise BadInput(f"{where}: unknown key '{key}'.{nearest(key, [f.name for f in fields(kind)])}") from None  # type: ignore[arg-type]
+            raise BadInput(f"{where}: unknown key '{key}'.{nearest(str(first['loc'][-1]), _keys(kind))}") from None
         said = first["msg"].removeprefix("Value error, ")
         at = (
             f"'{key}' cannot be {first['input']!r}: " if first["type"] != "value_error" else (f"{key}: " if key else "")
@@ -307,8 +311,16 @@ def filled(kind: type[T], table: Mapping[str, Any], where: str) -> T:
 
 def _strict(kind: Any) -> None:
     """Has unknown keys refused, in a record and in those within it."""
-    kind.__pydantic_config__ = {"extra": "forbid", "strict": False}
-    for hint in get_type_hints(kind).values():
-        for one in (hint, *get_args(hint)):
-            if is_dataclass(one) and isinstance(one, type):
-                _strict(one)
+    kind.__pydantic_config__ = {"extra": "forbid"}
+    for one in _within(kind):
+        _strict(one)
+
+
+def _within(kind: Any) -> list[type]:
+    hints = get_type_hints(kind).values()
+    return [one for hint in hints for one in (hint, *get_args(hint)) if isinstance(one, type) and is_dataclass(one)]
+
+
+def _keys(kind: Any) -> list[str]:
+    """All keys of a record and of those within it."""
+    return [*(f.name for f in fields(kind)), *(key for one in _within(kind) for key in _keys(one))]

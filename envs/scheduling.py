@@ -29,8 +29,8 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
 
     Args:
         trace: jobs to draw windows from, or a spec such as "synthetic:philly,jobs=2000,largest=32", the default.
-        cluster: nodes, a spec such as "4x8:V100" (the default), or a scenario. Its chance is another in each window, and
-            the same whenever a window is played.
+        cluster: nodes, a spec such as "4x8:V100" (the default), or a scenario. Its chance is another in each window,
+            and the same whenever a window is played.
         codec: between the ledger and arrays; `Starts()` by default.
         rate: reward per second, of a view of the ledger.
         rate_of: makes the rate of each window instead, for rewards that know true run times (`rates.slowdown`).
@@ -38,7 +38,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         restart: seconds a preempted job needs before it works again; a scenario has its own.
         skip_forced: go on by itself while waiting is all that can be done.
         oversized: what to do with jobs that the cluster could never run.
-        render_mode: "ansi" for text, "rgb_array" for a picture of who stands where over time.
+        render_mode: "ansi" for text, "rgb_array" for a picture: who stood where so far, the queue, what was in use.
 
     `reset(options={"trace": trace})` plays that window instead of a drawn one.
 
@@ -114,13 +114,14 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         return self.menu.mask
 
     def render(self) -> Any:
-        """Text, or a picture as uint8 of shape (height, width, 3)."""
-        from .picture import as_pixels, as_text
+        """The session so far as text, or as a picture: uint8 of shape (700, 1000, 3)."""
+        from .picture import as_pixels
+        from .sketch import sketch
 
         if self.session is None:
             raise gym.error.ResetNeeded("call reset() before render()")
         if self.render_mode == "ansi":
-            return as_text(self.session.cluster)
+            return sketch(self.session.log).plain
         return as_pixels(self.session.log) if self.render_mode == "rgb_array" else None
 
     def _check(self, oversized: str) -> None:

@@ -8,16 +8,21 @@ from typing import Protocol
 from .cluster import Cluster, ClusterView
 from .log import Log
 from .nodes import Nodes
-from .tenants import reclaims
-from .vocabulary import Decision, Event
+from .reclaims import Reclaims
+from .tuning import with_tuning
+from .vocabulary import SIMPLE, Decision, Event, InvalidDecision, Start
 
 
 class World(Protocol):
-    """Where decisions become real, and where events come from. It never chooses."""
+    """Where decisions become real, and where events come from. It never chooses.
+
+    A world may have more, which a session asks for: `does`, the kinds of decisions that it can make real (`SIMPLE` if
+    it does not say); `tenants`, who may hold how much; `tuned`, whether jobs are told how to use what they get.
+    """
 
     @property
     def nodes(self) -> Nodes:
-        """The machines it has. A world whose tenants have quotas has `tenants` as well."""
+        """The machines it has."""
 
     def act(self, decision: Decision) -> Sequence[Event] | None:
         """Begins to make a decision real. What comes of it arrives as events; what comes at once is returned."""
@@ -43,10 +48,21 @@ class Session:
         self.world = world
         self.cluster = Cluster(world.nodes, getattr(world, "tenants", None))
         self.log = Log(self.cluster.nodes, tenants=self.cluster.tenants)
+        self._does: frozenset[type] = getattr(world, "does", SIMPLE)
+        self._tuned = bool(getattr(world, "tuned", False))
+        tenants = self.cluster.tenants
+        self._reclaims = None if tenants is None else Reclaims(self.cluster, tenants)
 
     def act(self, decision: Decision) -> None:
         """Ledger first: if it refuses (InvalidDecision), nothing has happened. Then the world, then the log."""
+        if type(decision) not in self._does:
+            can = ", ".join(sorted(one.__name__ for one in self._does))
+            raise InvalidDecision(f"{decision}: {type(self.world).__name__} knows {can} alone")
+        if self._tuned and isinstance(decision, Start):
+            decision = with_tuning(decision, self.cluster)
         self.cluster.decide(decision)
+        if self._reclaims is not None and isinstance(decision, Start):
+            self._reclaims.started(self.cluster.running[decision.job].job)
         at_once = self.world.act(decision)
         self.log.entries.append(decision)
         if at_once:
@@ -59,15 +75,20 @@ class Session:
 
         What tenants reclaim is decided here, by the ledger's own rules, whatever the policy.
         """
+        if self._reclaims is not None:
+            self._reclaim(self._reclaims.after_all())
         events = self.world.wait()
         observe = self.cluster.observe
         for event in events:
             observe(event)
         self.log.entries.extend(events)
-        if self.cluster.tenants is not None:
-            for decision in list(reclaims(self.cluster)):
-                self.act(decision)
+        if self._reclaims is not None:
+            self._reclaim(self._reclaims.demands())
         return bool(events)
+
+    def _reclaim(self, demands: Iterable[Decision]) -> None:
+        for decision in demands:
+            self.act(decision)
 
     def play(self, policy: Policy, listen: Callable[[Log], None] | None = None) -> Log:
         """Lets the policy decide after each moment in which something happened, until all is over.

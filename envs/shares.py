@@ -111,7 +111,7 @@ class Shares:
         accelerator, at = self.seat[identity]
         self.open[accelerator] ^= 1 << at
 
-    def instances(self, job: Job, share: float) -> Iterator[tuple[int, int, str]]:
+    def instances(self, job: Job, share: float) -> Iterator[tuple[float, int, str]]:
         """Free MIG instances that can take the job: (compute sevenths, bytes, id)."""
         for accelerator, free in self.open.items():
             if free:

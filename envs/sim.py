@@ -17,7 +17,7 @@ from ..traces.job import Job, Trace
 from ..traces.trouble import BadInput
 from .nodes import Nodes
 from .pipelines import Pipelines
-from .vocabulary import Decision, Event, InvalidDecision, Preempt, Ready, Start, Stopped, Submitted, Tick
+from .vocabulary import Decision, Event, Preempt, Ready, Start, Stopped, Submitted, Tick
 
 RESTART = 30.0
 """Seconds that a preempted job needs before it works again: what Pollux' and Sia's simulators charge for a restart."""
@@ -34,6 +34,36 @@ class Moment(simpy.Event):
         self._value = what
         self._ok = True
         heappush(sim._queue, (time, priority, next(sim._eid), self))
+
+
+class Ticks:
+    """Ticks while anything runs or is to come: a tick after that would only be the first of endlessly many.
+
+    Args:
+        sim: where moments are put.
+        seconds: between ticks, None for none.
+        alive: whether anything runs or is to come.
+        say: tells the ledger.
+    """
+
+    def __init__(
+        self, sim: simpy.Environment, seconds: float | None, alive: Callable[[], bool], say: Callable[[Event], None]
+    ) -> None:
+        self._sim, self._seconds, self._alive, self._say = sim, seconds, alive, say
+        self._on = seconds is None
+
+    def go_on(self) -> None:
+        """Sees that the next tick is to come."""
+        if not self._on:
+            assert self._seconds is not None
+            self._on = True
+            Moment(self._sim, self._sim.now + self._seconds, self._tick, None, NORMAL)
+
+    def _tick(self, _: Moment) -> None:
+        self._on = False
+        if self._alive():
+            self._say(Tick(self._sim.now))
+            self.go_on()
 
 
 @dataclass(slots=True)
@@ -72,7 +102,7 @@ class SimWorld:
         self._pipelines = Pipelines(trace) or None
         self._arrivals: Iterator[Job] = iter(trace.jobs)
         self._coming = True
-        self._ticking = False
+        self._ticks = Ticks(self._sim, tick, self._alive, self._say)
         self._expect()
 
     def act(self, decision: Decision) -> None:
@@ -84,8 +114,6 @@ class SimWorld:
                 run = self._runs[job]
                 run.stopping = True
                 Moment(self._sim, self._sim.now, self._preempted, job, URGENT)
-            case _:
-                raise InvalidDecision(f"{decision}: the plain simulator knows starts and preemptions; use a scenario")
 
     def wait(self) -> Sequence[Event]:
         """Jumps to the next moment at which something happens: its events, stops before submissions."""
@@ -99,6 +127,12 @@ class SimWorld:
         self._happened = []
         return happened
 
+    def _alive(self) -> bool:
+        return bool(self._runs) or self._coming
+
+    def _say(self, event: Event) -> None:
+        self._happened.append(event)
+
     def _expect(self) -> None:
         job = next(self._arrivals, None)
         self._coming = job is not None
@@ -110,14 +144,14 @@ class SimWorld:
         self._happened.append(Submitted(job.submit, job))
         if self._pipelines is not None:
             self._release(self._pipelines.submitted(job))
-        self._keep_ticking()
+        self._ticks.go_on()
         self._expect()
 
     def _start(self, job: int) -> None:
         done = self._done.get(job)
         begins = self._sim.now if done is None else self._sim.now + self.restart
         left = self._durations[job] - (done or 0.0)
-        self._keep_ticking()
+        self._ticks.go_on()
         self._runs[job] = _Run(begins, done or 0.0, Moment(self._sim, begins + left, self._finished, job, URGENT))
 
     def _finished(self, moment: Moment) -> None:
@@ -140,15 +174,3 @@ class SimWorld:
         run.end.callbacks = []
         self._done[job] = done = run.done + max(0.0, self._sim.now - run.begins)
         self._happened.append(Stopped(self._sim.now, job, "preempted", done))
-
-    def _keep_ticking(self) -> None:
-        if self.tick and not self._ticking:
-            self._ticking = True
-            Moment(self._sim, self._sim.now + self.tick, self._ticked, None, NORMAL)
-
-    def _ticked(self, _: Moment) -> None:
-        """A tick while nothing runs and nothing is to come would only be the first of endlessly many."""
-        self._ticking = False
-        if self._runs or self._coming:
-            self._happened.append(Tick(self._sim.now))
-            self._keep_ticking()

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..traces.job import Job
+from .kinds import kind as facts
 from .mig import instances
 from .room import Room, needs, parts, width
 from .shares import WHOLE, thousandths
@@ -36,13 +37,15 @@ class Space(Room):
 
         Returns both together: what the run holds until it is there.
         """
+        both = union(old, new)
         self.give(job, old, share)
         try:
             self.check(job, new, share)
+            self._check_load(job, both)
+            self._check_quota(job, both, share)
         except InvalidDecision:
             self._put(job, old, share)
             raise
-        both = union(old, new)
         self._put(job, both, share)
         return both
 
@@ -57,6 +60,9 @@ class Space(Room):
             self._check_shares(job, placement, share)
         else:
             self._check_whole(job, placement)
+        self._check_quota(job, placement, share)
+
+    def _check_quota(self, job: Job, placement: Placement, share: float) -> None:
         if self.tenants is not None:
             amount = thousandths(share) * width(placement)
             if (why := self.refusal(job, amount)) is not None:
@@ -82,6 +88,13 @@ class Space(Room):
         if self.tenants is not None or job.cpus is not None or job.host_memory is not None:
             self._account(job, placement, given, 1)
 
+    def owe(self, owed: bool) -> None:
+        """Notes whether somebody waits for what is its own: nobody may borrow meanwhile."""
+        if owed is not self.owed:
+            self.owed = owed
+            self.version += 1
+            self._headroom = {}
+
     def release(self, running: Running) -> None:
         """Frees all that a run holds."""
         self.give(running.job, running.holds, running.share)
@@ -101,7 +114,8 @@ class Space(Room):
         """Puts a node, or some of its accelerators, back into use, empty."""
         self.version += 1
         for position, mask in self._part(node, accelerators):
-            sliced = sum(self.seat[a][1] for a in self.shares.slices if self.seat[a][0] == position)
+            cut = (*self.shares.slices, *self.closed)
+            sliced = sum(self.seat[a][1] for a in cut if self.seat[a][0] == position)
             self.up[position] |= mask
             self._set(position, self.free[position] | (mask & ~sliced))
         for accelerator in self._cut(node, accelerators):
@@ -122,11 +136,13 @@ class Space(Room):
             self._set(position, self.free[position] ^ bit)
         else:
             raise InvalidDecision(f"{accelerator} cannot be partitioned: it is in use, or down")
+        self.closed.add(accelerator)
         self.version += 1
 
     def cut(self, accelerator: str, profiles: tuple[str, ...]) -> None:
         """Puts an accelerator back into use as MIG instances, or whole."""
         self.version += 1
+        self.closed.discard(accelerator)
         position, bit = self.seat[accelerator]
         up = bool(self.up[position] & bit)
         self.shares.cut(accelerator, instances(self.bays[position].kind, profiles), usable=up)
@@ -193,11 +209,15 @@ class Space(Room):
         if len(placement) > 1 and len({node for node, some in placement if some}) < len(placement):
             raise InvalidDecision(f"job {job.id} cannot stand on a node twice, or on one without accelerators of it")
         if not self._open or len(bays) > 1 or job.kinds or job.sites or job.memory is not None:
-            self._check_kinds(job, bays)
+            self._check_kinds(job, bays, count)
         if job.gang == 0 or job.cpus is not None or job.host_memory is not None:
             self._check_hosts(job, placement)
 
-    def _check_kinds(self, job: Job, bays: Collection[int]) -> None:
+    def _check_kinds(self, job: Job, bays: Collection[int], count: int) -> None:
+        for kind in {self.bays[position].kind for position in bays}:
+            known = facts(kind)
+            if known is not None and not known.admits(count):
+                raise InvalidDecision(f"job {job.id} cannot have {count} of {kind}: it is given out in {known.gangs}")
         groups = {self.bays[position].group for position in bays}
         if len(groups) > 1 or not groups <= set(self.accepted(job)):
             wanted, has = "/".join(job.kinds) or "one kind", ", ".join(sorted(groups))
@@ -212,7 +232,11 @@ class Space(Room):
                 raise InvalidDecision(f"job {job.id} needs no accelerators: its placement is one node of the cluster")
             if job.sites and self.nodes[self.host[placement[0][0]]].site not in job.sites:
                 raise InvalidDecision(f"job {job.id} may not leave {'/'.join(job.sites)}")
-        elif job.cpus is None and job.host_memory is None:
+        self._check_load(job, placement)
+
+    def _check_load(self, job: Job, placement: Placement) -> None:
+        """Whether nodes have the CPUs and host memory for what stands there, all of it up."""
+        if job.gang and job.cpus is None and job.host_memory is None:
             return
         for node, part in parts(job, placement):
             if not self.hosts(job, self.host[node], part):
@@ -223,6 +247,7 @@ class Space(Room):
         if self.tenants is not None:
             used = -sign * thousandths(share) * width(placement)
             self.usage[job.tenant] = self.usage.get(job.tenant, 0) + used
+            self._headroom = {}
         if job.cpus is None and job.host_memory is None:
             return
         for node, part in parts(job, placement):
@@ -249,6 +274,8 @@ class Space(Room):
                     why = shares.admits(job, accelerator, need)
                 if why is not None:
                     raise InvalidDecision(f"job {job.id} needs {need}/{WHOLE} of {accelerator}, {why}")
+        if width(placement) > 1 and any(a in shares.seat for _, some in placement for a in some):
+            raise InvalidDecision(f"job {job.id} is a gang: it cannot stand on MIG instances")
         if len({a for _, some in placement for a in some}) < width(placement):
             raise InvalidDecision(f"job {job.id} cannot have an accelerator twice")
         self._check_form(job, placement, bays, width(placement))

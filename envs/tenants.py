@@ -6,17 +6,18 @@ A tenant always may use its quota. Beyond it, it borrows what others leave of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from ..traces.job import Job
 from ..traces.trouble import BadInput
-from .vocabulary import Preempt
+from .vocabulary import Tick
 
 if TYPE_CHECKING:
-    from .cluster import Cluster
-    from .roster import Running
+    from .laws.law import Run, Stage
 
 WHOLE = 1000
 
@@ -65,6 +66,8 @@ class Tenants:
     def __init__(self, tenants: Iterable[Tenant], patience: float = 0.0) -> None:
         self.named = {tenant.name: tenant for tenant in tenants}
         self.patience = patience
+        self._owns: dict[str | None, float] = {name: tenant.own for name, tenant in self.named.items()}
+        self._lends = {name: inf if tenant.lend is None else tenant.lend * WHOLE for name, tenant in self.named.items()}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tenants) and (self.named, self.patience) == (other.named, other.patience)
@@ -73,6 +76,14 @@ class Tenants:
 
     def __getitem__(self, name: str | None) -> Tenant:
         return self.named.get(name or "") or Tenant(name or "", quota=0.0)
+
+    def own(self, name: str | None) -> float:
+        """The quota of a tenant, in thousandths of an accelerator."""
+        return self._owns.get(name or "", 0.0)
+
+    def begin(self, stage: Stage) -> Patience | None:
+        """What a simulated world does about them."""
+        return Patience(self.patience, stage) if self.patience else None
 
     def as_dict(self) -> dict[str, Any]:
         """In plain values."""
@@ -92,78 +103,66 @@ class Tenants:
 
     def borrowed(self, used: Mapping[str | None, int], name: str | None) -> float:
         """Thousandths of an accelerator that a tenant holds beyond its quota."""
-        return max(0.0, used.get(name, 0) - self[name].own)
+        return max(0.0, used.get(name, 0) - self.own(name))
 
-    def refuses(self, used: Mapping[str | None, int], name: str | None, amount: int, owed: bool) -> str | None:
-        """Why a tenant may not have so many thousandths more, None if it may.
+    def headroom(self, used: Mapping[str | None, int], name: str | None, owed: bool) -> float:
+        """Thousandths of an accelerator that a tenant may have more.
 
         Args:
             used: what each holds, thousandths of an accelerator.
             name: who asks.
-            amount: thousandths.
             owed: somebody waits for what is its own: nobody may borrow meanwhile.
         """
+        own = self.own(name) - used.get(name, 0)
+        if owed or own == inf:
+            return own
+        tenant = self[name]
+        most = inf if tenant.borrow is None else tenant.borrow * WHOLE
+        return own + max(min(most, self._lent(used, name)), 0.0)
+
+    def refuses(self, used: Mapping[str | None, int], name: str | None, amount: int, owed: bool) -> str | None:
+        """Why a tenant may not have so many thousandths more, None if it may: see `headroom`."""
+        if amount <= self.headroom(used, name, owed):
+            return None
         tenant = self[name]
         beyond = used.get(name, 0) + amount - tenant.own
-        if beyond <= 0:
-            return None
         if tenant.borrow is not None and beyond > tenant.borrow * WHOLE:
             return f"its quota is {tenant.quota:g} accelerators and it may borrow {tenant.borrow:g}"
         if owed:
             return "it would borrow, and others wait for what is theirs"
-        if beyond > self._lent(used, name):
-            return f"its quota is {tenant.quota:g} accelerators, and the others have no more to lend"
-        return None
+        return f"its quota is {tenant.quota:g} accelerators, and the others have no more to lend"
 
     def _lent(self, used: Mapping[str | None, int], name: str | None) -> float:
         """What the others leave to this one, those that are not named borrowing as well."""
         left = 0.0
-        for other in {*self.named, *used} - {name}:
-            tenant = self[other]
-            spare = tenant.own - used.get(other, 0)
-            left += min(spare, inf if tenant.lend is None else tenant.lend * WHOLE) if spare > 0 else spare
-        return left
+        for other, own in self._owns.items():
+            if other != (name or ""):
+                spare = own - used.get(other, 0)
+                left += min(spare, self._lends[other or ""]) if spare > 0 else spare
+        return left - sum(held for other, held in used.items() if other not in self._owns and other != name)
 
 
-def reclaims(cluster: Cluster) -> Iterator[Preempt]:
-    """The preemptions that the ledger itself demands: of borrowers, for jobs that are within their tenant's quota.
+class Patience:
+    """Wakes a simulated world when a job has waited long enough to have back what is its tenant's, as a law would."""
 
-    For each tenant its oldest waiting job that its quota covers, when it has waited `patience` and finds no place: of
-    those who borrow, the newest runs give way, as few as are needed.
-    """
-    from .placement import packed
+    def __init__(self, seconds: float, stage: Stage) -> None:
+        self._seconds, self._stage = seconds, stage
+        self._waits = set[int]()
 
-    tenants, used = cluster.tenants, cluster.room.usage
-    assert tenants is not None
-    cluster.owe(False)
-    if not any(tenants.borrowed(used, name) for name in used):
-        return
-    for name, line in cluster.lines.items():
-        left = tenants[name].own - used.get(name, 0)
-        job = next((j for j in line.values() if j.gang * round(j.share * WHOLE) <= left), None) if left > 0 else None
-        if job is None:
-            continue
-        if cluster.now - job.submit < tenants.patience or packed(job, cluster.room) is not None:
-            continue
-        cluster.owe(True)
-        room = cluster.room.scratch()
-        for running in cluster.running:
-            if running.stopping:
-                room.release(running)
-        for running in _borrowers(cluster, tenants):
-            if packed(job, room) is not None:
-                break
-            if tenants.borrowed(room.usage, running.job.tenant) > 0:
-                room.release(running)
-                yield Preempt(running.job.id)
+    def submitted(self, job: Job) -> None:
+        """It begins to wait."""
+        self._waits.add(job.id)
+        self._stage.at(job.submit + self._seconds, partial(self._over, job.id))
 
+    def started(self, run: Run) -> None:
+        """It waits no more; if it ever waits again, it has waited long enough."""
+        self._waits.discard(run.job.id)
 
-def _borrowers(cluster: Cluster, tenants: Tenants) -> list[Running]:
-    """Runs that may give way, newest first."""
-    used = cluster.room.usage
-    able = [
-        r
-        for r in cluster.running
-        if r.job.preemptible and not r.stopping and r.goes is None and tenants.borrowed(used, r.job.tenant) > 0
-    ]
-    return sorted(able, key=lambda r: (-r.since, -r.order))
+    def ended(self, job: Job, reason: str) -> None:
+        """It waits no more."""
+        self._waits.discard(job.id)
+
+    def _over(self, job: int) -> None:
+        if job in self._waits:
+            self._waits.discard(job)
+            self._stage.say(Tick(self._stage.now))

@@ -6,7 +6,7 @@ Frozen, slotted records to be taken apart with `match`. A new thing to say is a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ..traces.job import Job
 
@@ -288,6 +288,9 @@ class Tick:
 
 
 Decision = Start | Preempt | Move | Resize | Partition | Cap | Provision | Release
+SIMPLE: frozenset[type] = frozenset({Start, Preempt})
+"""What every world can make real."""
+EVERY: frozenset[type] = frozenset(get_args(Decision))
 Event = (
     Submitted
     | Ready

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from dataclasses import replace
-from functools import cache
-from importlib.resources import files
 
+from ..envs.kinds import kind as facts
 from ..envs.nodes import Accelerator, Node
 from ..traces.trouble import BadInput, nearest
 from .machine import this_machine
@@ -54,21 +52,14 @@ def visible(node: Node) -> Node:
 def emulated(spec: str) -> tuple[Node, ...]:
     """Returns this machine with emulated GPUs: "4xA100" has EMULATED-A100-0 to EMULATED-A100-3.
 
-    Any word is a kind; the memory of one that `kinds.toml` does not know is None. Raises BadInput.
+    Any word is a kind; the memory of one that `envs/kinds.toml` does not know is None. Raises BadInput.
     """
     if not (found := _SPEC.fullmatch(spec)):
         raise BadInput(f"emulated GPUs {spec!r}: write how many (1 to 9999), x, and their kind, as in emulated:4xA100")
     kind = found["kind"]
+    memory = None if (known := facts(kind)) is None else known.memory
     return (
         this_machine(
-            Accelerator(f"EMULATED-{kind}-{index}", kind, _memory().get(kind), emulated=True)
-            for index in range(int(found["count"]))
+            Accelerator(f"EMULATED-{kind}-{index}", kind, memory, emulated=True) for index in range(int(found["count"]))
         ),
     )
-
-
-@cache
-def _memory() -> dict[str, int]:
-    """Bytes by kind."""
-    table = tomllib.loads(files(__package__).joinpath("kinds.toml").read_text(encoding="utf-8"))
-    return {kind: int(gib * 2**30) for kind, gib in table["memory_gib"].items()}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..envs.kinds import kin
 from ..traces.job import Job
 from ..traces.trouble import BadInput, nearest
 
@@ -20,7 +21,10 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "kinds": (list,),
     "cpus": _NUMBER,
     "memory_gib": _NUMBER,
+    "gpu_memory_gib": _NUMBER,
     "estimate": _NUMBER,
+    "deadline": _NUMBER,
+    "profile": (str,),
     "after_seconds": _NUMBER,
     "count": (int,),
     "user": (str,),
@@ -36,9 +40,11 @@ def read(path: Path) -> tuple[Job, ...]:
     """Reads jobs, in order of submission; ids count up from 0 in the order of the file.
 
     A table has `command` (a list of strings: no shell reads it) and may have `name`, `gpus` (1), `share` (1.0, of one
-    GPU), `kinds`, `cpus`, `memory_gib`, `estimate` (seconds), `after_seconds` (0, since the start of the session),
-    `user`, `tenant`, `priority`, `preemptible` (true), and `count`: so many jobs, with {index} replaced by 0, 1, 2, ...
-    in their name and command.
+    GPU), `kinds` ("A100" is met by an A100-80GB as well), `cpus`, `memory_gib` (of the host), `gpu_memory_gib` (needed
+    on each GPU), `estimate` (seconds), `after_seconds` (0) and `deadline` (both since the start of the session),
+    `profile` (its model family; any word, and those of `envs/profiles.toml` can be tuned), `user`, `tenant`,
+    `priority`, `preemptible` (true), and `count`: so many jobs, with {index} replaced by 0, 1, 2, ... in their name and
+    command.
 
     Raises BadInput that names the file, the table and the key.
     """
@@ -82,9 +88,12 @@ def _job(table: dict[str, Any], number: int, index: int) -> Job:
         submit=float(table.get("after_seconds", 0.0)),
         gang=table.get("gpus", 1),
         share=float(table.get("share", 1.0)),
-        kinds=tuple(table.get("kinds", ())),
+        kinds=tuple(dict.fromkeys(kind for word in table.get("kinds", ()) for kind in kin(word))),
         cpus=_number(table.get("cpus")),
-        host_memory=int(table["memory_gib"] * 2**30) if "memory_gib" in table else None,
+        host_memory=_bytes(table.get("memory_gib")),
+        memory=_bytes(table.get("gpu_memory_gib")),
+        deadline=_number(table.get("deadline")),
+        profile=table.get("profile"),
         estimate=_number(table.get("estimate")),
         tenant=table.get("tenant"),
         user=table.get("user"),
@@ -97,6 +106,10 @@ def _job(table: dict[str, Any], number: int, index: int) -> Job:
 
 def _number(value: float | None) -> float | None:
     return None if value is None else float(value)
+
+
+def _bytes(gib: float | None) -> int | None:
+    return None if gib is None else int(gib * 2**30)
 
 
 def _check(key: str, value: Any, where: str) -> None:
@@ -124,8 +137,9 @@ def _check_ranges(table: dict[str, Any], where: str) -> None:
         ("count", 1 <= table.get("count", 1) <= _MOST, f"1 to {_MOST:,}"),
         *(
             (key, table.get(key, 0) >= 0, "0 or more")
-            for key in ("gpus", "cpus", "memory_gib", "estimate", "after_seconds")
+            for key in ("gpus", "cpus", "memory_gib", "gpu_memory_gib", "estimate", "deadline", "after_seconds")
         ),
+        ("profile", table.get("profile") != "", "a word"),
     ]
     for key, good, wanted in rules:
         if not good:

@@ -2,6 +2,24 @@
 
 The signal ladder is SIGTERM to the group, `grace` seconds, SIGKILL to the group. A job that saves its work on SIGTERM
 says so by exiting 75 (EX_TEMPFAIL of sysexits.h) or 85 (the checkpoint exit code in HTCondor's manual).
+
+What a job finds in its environment, beside what this process has in its own:
+
+    CUDA_VISIBLE_DEVICES, NVIDIA_VISIBLE_DEVICES   its accelerators by UUID, empty for none
+    CUDA_DEVICE_ORDER                              PCI_BUS_ID
+    GPUYARD_JOB_ID                                 its number
+    GPUYARD_ATTEMPT, GPUYARD_RESTARTS              1 and 0 at first, counting up
+    GPUYARD_CHECKPOINT_DIR                         where to save its work, and to look for it
+    GPUYARD_EMULATED                               1 on emulated accelerators, else unset
+
+and, each only where the `Tuning` of its start says so, how to use the hardware that it got:
+
+    GPUYARD_PRECISION                              fp32, tf32, fp16, bf16 or fp8
+    GPUYARD_COMPILE                                1 to compile the model ahead, 0 not to
+    GPUYARD_BATCH                                  samples a step on each accelerator
+    GPUYARD_WATTS                                  power limit of each accelerator; the job's to set, if it may
+
+Nothing forces a job to follow them.
 """
 
 from __future__ import annotations
@@ -15,7 +33,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..envs.nodes import Accelerator
-from ..envs.vocabulary import Reason
+from ..envs.vocabulary import Reason, Tuning
 from ..traces.job import Job
 
 CHECKPOINTED = (75, 85)
@@ -23,6 +41,9 @@ CANNOT_START = 127
 """The code of a command that could not be started, as shells have it."""
 REAPED = 255
 """The code of a command whose true code someone else has taken: other code that waits for children, SIGCHLD ignored."""
+
+_SOMETIMES = ("GPUYARD_EMULATED", "GPUYARD_PRECISION", "GPUYARD_COMPILE", "GPUYARD_BATCH", "GPUYARD_WATTS")
+"""What only some jobs are told; of a session within a job, none is told what that job was."""
 
 _SIGNALS = {number.value: number.name for number in signal.Signals}
 
@@ -98,7 +119,12 @@ class Attempt:
 
 
 def launch(
-    job: Job, accelerators: Sequence[Accelerator], folder: Path, number: int = 1, cwd: Path | None = None
+    job: Job,
+    accelerators: Sequence[Accelerator],
+    folder: Path,
+    number: int = 1,
+    cwd: Path | None = None,
+    tuning: Tuning | None = None,
 ) -> Attempt:
     """Starts the job's command on these accelerators, in a session and process group of its own.
 
@@ -112,6 +138,7 @@ def launch(
         folder: the job's own.
         number: 1 for the first attempt.
         cwd: where it runs, the current directory if None.
+        tuning: how it is to use them.
     """
     try:
         (folder / "checkpoint").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -121,7 +148,7 @@ def launch(
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=environment(job, accelerators, folder, number),
+                env=environment(job, accelerators, folder, number, tuning),
                 cwd=cwd,
                 start_new_session=True,
             )
@@ -131,14 +158,17 @@ def launch(
     return Attempt(number, folder, process)
 
 
-def environment(job: Job, accelerators: Sequence[Accelerator], folder: Path, number: int) -> Mapping[str, str]:
-    """Returns the variables of an attempt: this process's own, its accelerators by UUID, and who it is."""
+def environment(
+    job: Job, accelerators: Sequence[Accelerator], folder: Path, number: int, tuning: Tuning | None = None
+) -> Mapping[str, str]:
+    """Returns the variables of an attempt: this process's own, and those that stand at the head of this file."""
     visible = ",".join(a.id for a in accelerators)
-    inherited = {key: value for key, value in os.environ.items() if key != "GPUYARD_EMULATED"}
+    inherited = {key: value for key, value in os.environ.items() if key not in _SOMETIMES}
     emulated = {"GPUYARD_EMULATED": "1"} if any(a.emulated for a in accelerators) else {}
     return (
         inherited
         | emulated
+        | told(tuning)
         | {
             "CUDA_VISIBLE_DEVICES": visible,
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
@@ -149,6 +179,19 @@ def environment(job: Job, accelerators: Sequence[Accelerator], folder: Path, num
             "GPUYARD_CHECKPOINT_DIR": str((folder / "checkpoint").absolute()),
         }
     )
+
+
+def told(tuning: Tuning | None) -> dict[str, str]:
+    """Returns the variables of a tuning, those that it says alone."""
+    if tuning is None:
+        return {}
+    said = {
+        "GPUYARD_PRECISION": tuning.precision,
+        "GPUYARD_COMPILE": tuning.compile if tuning.compile is None else int(tuning.compile),
+        "GPUYARD_BATCH": tuning.batch,
+        "GPUYARD_WATTS": tuning.watts if tuning.watts is None else f"{tuning.watts:g}",
+    }
+    return {key: str(value) for key, value in said.items() if value is not None}
 
 
 def note(folder: Path, text: str) -> None:

@@ -12,10 +12,22 @@ from pathlib import Path
 from types import TracebackType
 
 from ..envs.nodes import Accelerator, Nodes
-from ..envs.vocabulary import Decision, Event, InvalidDecision, Placement, Preempt, Start, Stopped, Submitted, Tick
+from ..envs.vocabulary import (
+    Decision,
+    Event,
+    InvalidDecision,
+    Placement,
+    Preempt,
+    Start,
+    Stopped,
+    Submitted,
+    Tick,
+    Tuning,
+)
 from ..traces.job import Job
 from ..traces.trouble import BadInput
 from .exits import Exits
+from .eyes import Eyes
 from .interrupts import held_back
 from .launch import Attempt, launch
 
@@ -43,14 +55,28 @@ class LiveWorld:
         folder: empty or not there yet; job 7 writes into `job-7/`, see `launch`.
         grace: seconds between the request to stop and the kill.
         tick: seconds without an event after which a `Tick` comes while anything runs or is to come, None for none.
+        every: seconds between looks at the accelerators, told as `Measured` while anything runs or is to come, from the
+            first moment on; None for no looks. They are events: no `Tick` comes with them.
+        tuned: whether each job is told how to use what it got (`envs/tuning.py`), by what its profile is.
+        eyes: who looks; the driver's if None.
 
-    Raises BadInput for a job without a command, ids given twice, and a folder that is in use or cannot be written.
+    Raises BadInput for a job without a command, ids given twice, a folder that is in use or cannot be written, and
+    seconds between looks that are not above 0.
     """
 
     def __init__(
-        self, nodes: Nodes, jobs: Iterable[Job], folder: Path, *, grace: float = 10.0, tick: float | None = None
+        self,
+        nodes: Nodes,
+        jobs: Iterable[Job],
+        folder: Path,
+        *,
+        grace: float = 10.0,
+        tick: float | None = None,
+        every: float | None = None,
+        tuned: bool = False,
+        eyes: Eyes | None = None,
     ) -> None:
-        self.nodes = nodes
+        self.nodes, self.tuned = nodes, tuned
         self.grace, self.tick = grace, math.inf if tick is None else tick
         self._coming = deque(sorted(jobs, key=lambda job: job.submit))
         self._waiting: dict[int, Job] = {}
@@ -63,7 +89,10 @@ class LiveWorld:
         self._folder = folder
         self._owner = os.getpid()
         _check(self._coming)
+        self._every = _seconds(every)
         _claim(folder)
+        self._eyes = None if every is None else eyes or Eyes(nodes)
+        self._looks = 0.0 if self._eyes and self._eyes.watched else math.inf
         atexit.register(self.close)
 
     def __enter__(self) -> LiveWorld:
@@ -84,8 +113,8 @@ class LiveWorld:
     def act(self, decision: Decision) -> None:
         """Starts a job's command, or asks a running one to end. Raises InvalidDecision for what is not there."""
         match decision:
-            case Start(job_id, placement):
-                self._start(job_id, placement)
+            case Start(job_id, placement, tuning):
+                self._start(job_id, placement, tuning)
             case Preempt(job_id):
                 if job_id not in self._running:
                     raise InvalidDecision(f"job {job_id} does not run here")
@@ -119,6 +148,8 @@ class LiveWorld:
             for attempt in attempts:
                 attempt.kill()
             self._settle()
+            if self._eyes is not None:
+                self._eyes.close()
 
     def _settle(self) -> None:
         """Jobs that were ended by `close` have stopped too, though nobody waits for it any more."""
@@ -131,22 +162,22 @@ class LiveWorld:
         while self._coming or self._running or ticks < math.inf:
             self._kill_overdue()
             now = self.now
-            if events := [*self._stopped(now), *self._submitted(now)]:
+            if events := [*self._stopped(now), *self._submitted(now), *self._seen(now)]:
                 return events
             if now >= ticks:
                 return (Tick(now),)
             coming = self._coming[0].submit if self._coming else math.inf
-            self._exits.sleep(min(coming, ticks, self._deadline() - self._started) - now)
+            self._exits.sleep(min(coming, ticks, self._looks, self._deadline() - self._started) - now)
         return ()
 
-    def _start(self, job_id: int, placement: Placement) -> None:
+    def _start(self, job_id: int, placement: Placement, tuning: Tuning | None) -> None:
         if job_id not in self._waiting:
             raise InvalidDecision(f"job {job_id} is not waiting here")
         accelerators = self._find(placement)
         job = self._waiting.pop(job_id)
         self._attempts[job_id] = number = self._attempts.get(job_id, 0) + 1
         with held_back():
-            attempt = launch(job, accelerators, self._folder / f"job-{job_id}", number)
+            attempt = launch(job, accelerators, self._folder / f"job-{job_id}", number, tuning=tuning)
             self._running[job_id] = job, attempt
         if attempt.pid is not None:
             self._exits.watch(attempt.pid)
@@ -189,6 +220,11 @@ class LiveWorld:
             self._waiting[job.id] = job
             yield Submitted(now, job)
 
+    def _seen(self, now: float) -> Iterator[Event]:
+        if self._eyes is not None and now >= self._looks:
+            self._looks = now + self._every
+            yield self._eyes.look(now)
+
 
 def _check(jobs: Iterable[Job]) -> None:
     ids: set[int] = set()
@@ -198,6 +234,12 @@ def _check(jobs: Iterable[Job]) -> None:
         if job.id in ids:
             raise BadInput(f"job {job.id} is there twice; give every job an id of its own")
         ids.add(job.id)
+
+
+def _seconds(every: float | None) -> float:
+    if every is not None and not 0 < every < math.inf:
+        raise BadInput(f"looks every {every} seconds cannot be; give seconds above 0, or None for no looks")
+    return math.inf if every is None else every
 
 
 def _claim(folder: Path) -> None:

@@ -5,17 +5,29 @@ from __future__ import annotations
 import math
 import re
 
+from ..envs.kinds import kind as facts
+
 _MAKERS = re.compile(r"\b(?:NVIDIA|Emulated|Tesla|Quadro|GeForce) ")
 _SERVER = re.compile(r"([A-Z]{1,2}\d{1,3}[A-Z]?)(?=[ -]|$)")
 _CARD = re.compile(r"(RTX|GTX) (A?\d{3,4})((?: (?:Ti|SUPER|Ada|D|Laptop|Max-Q))*)(?= |$)")
 _PROFILE = re.compile(r"\bMIG (\S+)$")
 
 
-def kind_of(name: str) -> str:
+def kind_of(name: str, memory: int | None = None) -> str:
     """Returns the kind in a product's name: "Tesla V100-SXM2-16GB" is a V100, "NVIDIA GeForce RTX 4090" an RTX4090.
 
     A name of no known form is its own kind, with "-" for what cannot stand in a cluster spec.
+
+    Args:
+        name: as the driver says it.
+        memory: its bytes; with 80 GiB an A100 is an "A100-80GB", because `envs/kinds.toml` has such a kind.
     """
+    kind = _word(name)
+    larger = kind if memory is None else f"{kind}-{math.ceil(memory / 2**30)}GB"
+    return kind if facts(larger) is None else larger
+
+
+def _word(name: str) -> str:
     bare = _MAKERS.sub("", f"{name} ").strip()
     if server := _SERVER.match(bare):
         return server[1]

@@ -32,6 +32,7 @@ _BROKEN = {
 }
 # NVML_FI_DEV_GET_GPU_RECOVERY_ACTION and its values (drivers from 570 on; an older binding does not name them).
 _RECOVERY_ACTION = 230
+_ALL_LINKS = 2**32 - 1  # as nvml.h says it: a scope of UINT_MAX sums up all links
 _ACTIONS = {1: "a reset", 2: "a reboot of the node", 3: "peer-to-peer work to drain", 4: "a drain, then a reset"}
 
 
@@ -156,7 +157,7 @@ def _look(device: _Device, index: int) -> Reading:
     name = device.ask("Name")
     memory, busy, pci = _memory(device), device.ask("UtilizationRates"), device.ask("PciInfo")
     mig = device.ask("MigMode")
-    kind = None if name is None else kind_of(name)
+    kind = None if name is None else kind_of(name, memory and memory.total)
     return Reading(
         index=index,
         uuid=device.ask("UUID"),
@@ -170,6 +171,7 @@ def _look(device: _Device, index: int) -> Reading:
         watts=device.scaled("PowerUsage", 1e-3),
         watts_limit=device.scaled("EnforcedPowerLimit", 1e-3),
         joules=device.scaled("TotalEnergyConsumption", 1e-3),
+        link_sent=_link_sent(device),
         celsius=_celsius(device),
         ecc_errors=device.ask("TotalEccErrors", binding.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, binding.NVML_VOLATILE_ECC),
         processes=_processes(device),
@@ -183,6 +185,16 @@ def _look(device: _Device, index: int) -> Reading:
 def _memory(device: _Device) -> Any:
     # The second version tells what the driver keeps for itself apart from what is used.
     return device.ask("MemoryInfo", binding.nvmlMemory_v2) or device.ask("MemoryInfo")
+
+
+def _link_sent(device: _Device) -> int | None:
+    value = _field(device, binding.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, _ALL_LINKS)
+    return None if value is None else int(value.ullVal) * 1024  # it counts KiB
+
+
+def _field(device: _Device, which: int, scope: int = 0) -> Any:
+    fields = device.ask("FieldValues", [(which, scope)])
+    return fields[0].value if fields and fields[0].nvmlReturn == binding.NVML_SUCCESS else None
 
 
 def _celsius(device: _Device) -> float | None:
@@ -241,6 +253,6 @@ def _complaint(device: _Device) -> str | None:
     rows = device.ask("RemappedRows")
     if rows and rows[3]:
         return "its memory is beyond repair (row remapping failed); have it replaced"
-    fields = device.ask("FieldValues", [_RECOVERY_ACTION])
-    action = fields[0].value.uiVal if fields and fields[0].nvmlReturn == binding.NVML_SUCCESS else 0
+    value = _field(device, _RECOVERY_ACTION)
+    action = 0 if value is None else value.uiVal
     return f"the driver asks for {_ACTIONS.get(action, f'recovery action {action}')}" if action else None

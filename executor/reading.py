@@ -50,7 +50,7 @@ class Reading:
         index: NVML's index, for display only: it changes when a GPU is lost.
         uuid: its name for ever; None for a GPU that was lost before it was ever seen.
         name: as the driver says it, "NVIDIA A100-SXM4-40GB".
-        kind: in short, "A100".
+        kind: in short, as `envs/kinds.toml` has it: "A100", "A100-80GB".
         pci: its address on the bus, "00000000:3B:00.0".
         memory_total: bytes.
         memory_used: bytes, without what the driver keeps for itself where it tells that apart.
@@ -59,6 +59,7 @@ class Reading:
         watts: power draw.
         watts_limit: the enforced limit.
         joules: energy since the driver was loaded.
+        link_sent: bytes sent to other accelerators over NVLink since the driver was loaded, all links together.
         celsius: temperature.
         ecc_errors: uncorrected memory errors since the driver was loaded.
         processes: compute processes that are alive.
@@ -80,6 +81,7 @@ class Reading:
     watts: float | None = None
     watts_limit: float | None = None
     joules: float | None = None
+    link_sent: int | None = None
     celsius: float | None = None
     ecc_errors: int | None = None
     processes: tuple[Process, ...] | None = None
@@ -87,6 +89,12 @@ class Reading:
     partitions: tuple[Partition, ...] = ()
     emulated: bool = False
     trouble: str | None = None
+
+    def names(self) -> Iterator[str]:
+        """What it and its MIG devices are called."""
+        if self.uuid is not None:
+            yield self.uuid
+        yield from (part.uuid for part in self.partitions)
 
     def accelerators(self, skip_busy: bool = False) -> Iterator[Accelerator]:
         """What of it can be given to jobs: nothing when in trouble, its MIG devices in MIG mode, else itself.

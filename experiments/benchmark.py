@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ from rich.box import SIMPLE
 from rich.text import Text
 
 from ..envs.nodes import parse
+from ..envs.scenario import scenario
 from ..envs.scheduling import SchedulingEnv
 from ..traces.job import Trace
 from ..traces.source import open_trace
@@ -31,7 +32,7 @@ from .screen import number, out, print_table, say
 from .simulate import session
 
 PHILLY, INSTEAD = "fetched:philly", "synthetic:philly,jobs=82247,seed=0"
-CLUSTER = "60x8:V100"
+CLUSTER, HARSH = "60x8:V100", "campus"
 ROUNDS = 3
 LARGE, CROWD, FEWER = "1250x8:V100", 1_000_000, 100_000
 DENSER = 20.0
@@ -85,6 +86,7 @@ class Measure:
 def measures(args: Benchmark) -> Iterator[Measure]:
     """Yields each number as it is measured. Raises BadInput for a trace that cannot be opened."""
     yield from whole_trace(args.trace)
+    yield from harsh()
     yield environment("environment, default", SchedulingEnv(), args.steps)
     yield environment(f"environment, loaded ({LOADED})", crowded(), args.steps)
     yield training()
@@ -111,6 +113,22 @@ def whole_trace(spec: str | None) -> Iterator[Measure]:
         "bare SimPy, the same jobs", len(trace) / min(bare), "jobs/s", note="a process a job: it comes, it goes"
     )
     yield Measure("FIFO over bare SimPy", min(bare) / min(ours), target=0.4)
+
+
+def harsh(name: str = HARSH, jobs: int = 20_000) -> Iterator[Measure]:
+    """FIFO over jobs in a scenario, all its laws on, against the same jobs on the same machines without any law."""
+    full = scenario(name)
+    plain = replace(full, laws={}, tenants=None)
+    trace = open_trace(f"{full.trace},jobs={jobs}", seed=full.seed)
+    trace, _ = fitting(trace, full.nodes, {}, "skip", tenants=full.tenants)
+    fifo = policy("fifo")
+    rates = {}
+    for title, world in ((f"{name}, all laws on", full), (f"{name}, no law", plain)):
+        ready = session(trace, world, fifo)
+        rates[title] = len(trace) / _seconds(lambda: ready.play(fifo))  # noqa: B023 (called at once)
+        yield Measure(f"FIFO, {title}", rates[title], "jobs/s", note=f"{len(trace):,} jobs of {full.trace}")
+    laws, none = rates.values()
+    yield Measure(f"FIFO, {name}: all laws over none", laws / none, target=0.2, note=", ".join(full.laws))
 
 
 def bare_simpy(trace: Trace) -> None:

@@ -87,7 +87,7 @@ class Contest:
             window=number,
             first_job=scored[0],
             jobs=told.jobs,
-            unfinished=told.jobs - told.finished - told.failed,
+            unfinished=told.jobs - told.finished - told.failed - told.cancelled,
             mean_bounded_slowdown=told.mean_bounded_slowdown,
             mean_jct=told.mean_jct,
             median_jct=told.median_jct,
@@ -106,7 +106,7 @@ class Contest:
 class Outcome:
     """One policy on one window: a row of `results.csv`. Means are of the scored jobs that ended; times in seconds.
 
-    `utilization`, `preemptions` and `decisions` are of the whole window, its warm-up included.
+    `utilization` and `decisions` are of the whole window, its warm-up included.
     """
 
     policy: str

@@ -61,6 +61,8 @@ def wants(job: Job) -> str:
     parts = [f"{job.share:g} of an accelerator" if job.share < 1 else _count(job.gang)]
     if job.kinds and job.gang:
         parts[0] += f" ({' or '.join(job.kinds)})"
+    if job.memory is not None:
+        parts.append(f"{job.memory / 2**30:,.1f} GiB of memory on each accelerator")
     if job.cpus is not None:
         parts.append(f"{job.cpus:g} CPUs")
     if job.host_memory is not None:

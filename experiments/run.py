@@ -21,8 +21,8 @@ from rich.text import Text
 from ..envs.log import Log
 from ..envs.metrics import summary
 from ..envs.nodes import Nodes, describe
-from ..envs.picture import stays
 from ..envs.session import Policy, Session
+from ..envs.timeline import stays
 from ..envs.vocabulary import Event, InvalidDecision, Preempt, Start, Stopped, Submitted
 from ..executor.emulated import gpus
 from ..executor.jobs import read
@@ -39,9 +39,15 @@ from .screen import number, out, say
 class Run:
     """Place real commands on this machine's GPUs, by a policy, until all are done.
 
-    JOBS is a TOML file of [[jobs]] tables: command (a list of strings), gpus, estimate, count, after_seconds, name.
-    Each job finds its GPUs in CUDA_VISIBLE_DEVICES and writes into a folder of its own below --out. Exit code 0: all
-    finished; 1: some failed or never ran; 130: interrupted, and all that it started was ended.
+    JOBS is a TOML file of [[jobs]] tables: command (a list of strings), gpus, gpu_memory_gib, estimate, count,
+    after_seconds, deadline, profile, name. Each job finds its GPUs in CUDA_VISIBLE_DEVICES and writes into a folder of
+    its own below --out. Exit code 0: all finished; 1: some failed or never ran; 130: interrupted, and all that it
+    started was ended.
+
+    With --tuned a job also finds how to use the GPUs it got, as far as anybody measured it for its profile (a model
+    family: resnet, lm, ...) on their kind: GPUYARD_PRECISION (bf16, ...), GPUYARD_COMPILE (1), GPUYARD_BATCH (samples a
+    step on each GPU), GPUYARD_WATTS (power limit of each GPU). What is not known is not set, and following is the job's
+    own affair.
     """
 
     jobs: Path = option(help="TOML file of jobs.", flag="JOBS")
@@ -50,19 +56,32 @@ class Run:
     placement: str | None = option(None, help="Place jobs this way instead of the policy's own.")
     out: Path | None = option(None, help="Folder for logs; runs/live-DATE-TIME if not given.", metavar="DIR")
     grace: float = option(10.0, help="Seconds between the request to stop and the kill.")
+    measure: float = option(10.0, help="Seconds between looks at use and draw of the GPUs that NVML shows; 0: none.")
+    tuned: bool = option(False, help="Tell each job how to use the GPUs that it gets; see above.")
     json: bool = option(False, help="One JSON object on stdout.")
 
     def __post_init__(self) -> None:
-        """Raises BadInput for a grace that cannot be."""
+        """Raises BadInput for seconds that cannot be."""
         if not 0 <= self.grace < float("inf"):
             raise BadInput(f"--grace {self.grace}: give seconds, 0 or more")
+        if not 0 <= self.measure < float("inf"):
+            raise BadInput(f"--measure {self.measure}: give seconds, or 0 for no looks")
 
 
 def live(
-    nodes: Nodes, jobs: tuple[Job, ...], chosen: Policy, folder: Path, *, grace: float = 10.0, quiet: bool = False
+    nodes: Nodes,
+    jobs: tuple[Job, ...],
+    chosen: Policy,
+    folder: Path,
+    *,
+    grace: float = 10.0,
+    measure: float = 10.0,
+    tuned: bool = False,
+    quiet: bool = False,
 ) -> Log:
     """Places the jobs until all are done and writes `session.jsonl` into the folder, also when it is interrupted."""
-    with LiveWorld(nodes, jobs, folder, grace=grace, tick=getattr(chosen, "tick", None)) as world, terminable():
+    tick, every = getattr(chosen, "tick", None), measure or None
+    with LiveWorld(nodes, jobs, folder, grace=grace, tick=tick, every=every, tuned=tuned) as world, terminable():
         session = Session(world)
         say(f"{len(jobs)} jobs on {describe(nodes)}; logs in {folder}")
         try:
@@ -135,7 +154,7 @@ def run(args: Run) -> int:
     chosen = policy(args.policy, args.placement)
     check(jobs, nodes, args.policy, chosen)
     folder = args.out or Path("runs") / time.strftime("live-%Y%m%d-%H%M%S")
-    log = live(nodes, jobs, chosen, folder, grace=args.grace, quiet=args.json)
+    log = live(nodes, jobs, chosen, folder, grace=args.grace, measure=args.measure, tuned=args.tuned, quiet=args.json)
     rows = outcomes(log, jobs)
     told = {
         "policy": args.policy,
@@ -164,8 +183,8 @@ def outcomes(log: Log, jobs: tuple[Job, ...]) -> list[dict[str, Any]]:
     came = {entry.job.id: entry.time for entry in log.entries if isinstance(entry, Submitted)}
     states = {entry.job: entry.reason for entry in log.entries if isinstance(entry, Stopped)}
     stood: dict[int, list[tuple[Any, float, float]]] = {}
-    for job, placement, begin, end in stays(log):
-        stood.setdefault(job, []).append((placement, begin, end))
+    for stay in stays(log):
+        stood.setdefault(stay.job, []).append((stay.placement, stay.begin, stay.end))
     return [_outcome(job, came.get(job.id), states.get(job.id), stood.get(job.id, [])) for job in jobs]
 
 
@@ -200,8 +219,10 @@ def show(rows: list[dict[str, Any]], log: Log, folder: Path) -> None:
         table.add_row(*(Text(cell(row)) for cell in columns.values()))
     out().print(table)
     told = summary(log)
+    energy = "" if told.energy_kwh is None else f", drew {1000 * told.energy_kwh:,.1f} Wh"
     out().print(
-        f"makespan {number(told.makespan, 2)} s, mean JCT {number(told.mean_jct, 2)} s, log {folder / 'session.jsonl'}"
+        f"makespan {number(told.makespan, 2)} s, mean JCT {number(told.mean_jct, 2)} s{energy}, "
+        f"log {folder / 'session.jsonl'}"
     )
 
 
@@ -212,5 +233,6 @@ command = command_of(
     gpuyard run --policy fifo --gpus emulated:4xA100 jobs.toml
     gpuyard run --policy runs/mine --gpus auto --out runs/tonight jobs.toml
     gpuyard run --policy sjf --gpus auto --json jobs.toml
+    gpuyard run --policy sjf --measure 1 --tuned jobs.toml
     """,
 )

@@ -78,7 +78,7 @@ def setting(args: Asked, restart: float | None = None) -> Scenario:
 
 
 def jobs(args: Asked, world: Scenario) -> Trace:
-    """The jobs that were asked for, or those that usually happen in this world, with their estimates. Raises BadInput."""
+    """The jobs that were asked for, or those that usually happen in this world, with estimates. Raises BadInput."""
     spec = args.trace or world.trace
     if spec is None:
         raise BadInput(f"--trace: {world.name} names no jobs of its own; give FORMAT:PATH or synthetic:PRESET")

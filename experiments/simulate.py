@@ -23,7 +23,7 @@ from ..envs.nodes import Nodes
 from ..envs.scenario import Scenario, of_cluster
 from ..envs.session import Policy, Session
 from ..envs.sim import RESTART
-from ..envs.vocabulary import InvalidDecision, Stopped
+from ..envs.vocabulary import BACK, InvalidDecision, Stopped
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
 from ..traces.windows import fingerprint
@@ -130,7 +130,7 @@ def ended(log: Log) -> Callable[[], int]:
         nonlocal seen, count
         fresh = log.entries[seen:]
         seen += len(fresh)
-        count += sum(isinstance(entry, Stopped) and entry.reason != "preempted" for entry in fresh)
+        count += sum(isinstance(entry, Stopped) and entry.reason not in BACK for entry in fresh)
         return count
 
     return look
@@ -198,16 +198,51 @@ COLUMNS: dict[str, Callable[[Row], Text]] = {
     "finished": lambda row: Text(number(row["finished"])),
     "mean\nJCT s": lambda row: Text(number(row["mean_jct"])),
     "median\nJCT s": lambda row: Text(number(row["median_jct"])),
+    "p95\nJCT s": lambda row: Text(number(row["p95_jct"])),
     "p99\nJCT s": lambda row: Text(number(row["p99_jct"])),
     "mean\nwait s": lambda row: Text(number(row["mean_wait"])),
     "mean bounded\nslowdown": lambda row: Text(number(row["mean_bounded_slowdown"], 2)),
     "makespan\ns": lambda row: Text(number(row["makespan"])),
     "busy": lambda row: Text(share(row["utilization"])),
     "preempted": lambda row: Text(number(row["preemptions"])),
+    "lost work\nacc. h": lambda row: Text(hours(lost(row))),
+    "deadlines\nmet": lambda row: Text(share(row["deadlines_met"])),
+    "worst\nrho": lambda row: Text(number(row["max_rho"], 2)),
+    "energy\nkWh": lambda row: Text(number(row["energy_kwh"], 1)),
+    "CO2\nkg": lambda row: Text(number(row["carbon_kg"], 1)),
+    "cost\nUSD": lambda row: Text(number(row["usd"], 2)),
     "took s": lambda row: Text(number(row["wall_seconds"], 2)),
 }
-SPARE = ("took s", "finished", "preempted", "makespan\ns", "busy", "mean\nwait s", "p99\nJCT s")
+SPARE = (
+    "took s", "finished", "p95\nJCT s", "makespan\ns", "preempted", "mean\nwait s", "busy", "p99\nJCT s", "CO2\nkg",
+    "deadlines\nmet", "lost work\nacc. h",
+)  # fmt: skip
 """What a narrow screen does without, the first of them first."""
+SOME: dict[str, Callable[[Row], float | None]] = {
+    "lost work\nacc. h": lambda row: lost(row) or None,
+    "deadlines\nmet": lambda row: row["deadlines_met"],
+    "worst\nrho": lambda row: row["max_rho"],
+    "energy\nkWh": lambda row: row["energy_kwh"],
+    "CO2\nkg": lambda row: row["carbon_kg"],
+    "cost\nUSD": lambda row: row["usd"],
+}
+"""Columns that are there only where a run has them."""
+
+
+def lost(row: Row) -> float | None:
+    """Accelerator-seconds of work that was done in vain, for whatever cause."""
+    causes = row["work"]["lost"]
+    return None if causes is None else sum(causes.values())
+
+
+def hours(seconds: float | None) -> str:
+    """Accelerator-hours for a table."""
+    return number(None if seconds is None else seconds / 3600, 1)
+
+
+def known(rows: Sequence[Row]) -> dict[str, Callable[[Row], Text]]:
+    """The columns that say something of any of these runs."""
+    return {t: cell for t, cell in COLUMNS.items() if t not in SOME or any(SOME[t](row) is not None for row in rows)}
 
 
 def show(stage: Scene, rows: Sequence[Mapping[str, Any]], files: Mapping[str, Path]) -> None:
@@ -220,7 +255,8 @@ def show(stage: Scene, rows: Sequence[Mapping[str, Any]], files: Mapping[str, Pa
     used = {row["placement"]: [r["policy"] for r in rows if r["placement"] == row["placement"]] for row in rows}
     told = [place if len(used) == 1 else f"{place} by {', '.join(names)}" for place, names in used.items()]
     console.print(f"placement  {'; '.join(told)}", markup=False, soft_wrap=True)
-    print_table(console, COLUMNS, rows, SPARE, box=SIMPLE)
+    columns = known(rows)
+    print_table(console, columns, rows, [title for title in SPARE if title in columns], box=SIMPLE)
     console.print(f"estimates {told_estimates(stage.trace.estimates)}; {restarts(stage.setting)}", markup=False)
     for line in [*unfinished(rows), *(f"log of {name}: {path}" for name, path in files.items())]:
         console.print(line, markup=False, soft_wrap=True)
@@ -229,10 +265,12 @@ def show(stage: Scene, rows: Sequence[Mapping[str, Any]], files: Mapping[str, Pa
 def unfinished(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Says which policies left jobs undone."""
     for row in rows:
-        if left := row["jobs"] - row["finished"] - row["failed"]:
+        if left := row["jobs"] - row["finished"] - row["failed"] - row["cancelled"]:
             yield f"{row['policy']} left {left:,} of {row['jobs']:,} jobs unfinished; its means are of the others"
         if row["failed"]:
             yield f"{row['policy']}: {row['failed']:,} jobs failed"
+        if row["cancelled"]:
+            yield f"{row['policy']}: {row['cancelled']:,} jobs were cancelled; they are in no mean"
 
 
 command = command_of(

@@ -40,12 +40,15 @@ class Easy:
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
         """Yields starts: in order while they fit, then those that overtake."""
-        for head in cluster.pending.by(self.order):
+        without = set[str | None]()
+        for head in cluster.pending.by(self.order, without):
             placement = self.place(head, cluster.room)
             if placement is not None:
                 yield Start(head.id, placement)
             elif cluster.room.admits(head):
                 break
+            else:
+                without.add(head.tenant)
         else:
             return
         if len(fitting(cluster)):

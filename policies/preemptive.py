@@ -43,13 +43,16 @@ class Preemptive:
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
         """Yields starts, and then stops for the first that does not fit."""
-        for job in cluster.pending.by(self.waiting):
+        without = set[str | None]()
+        for job in cluster.pending.by(self.waiting, without):
             placement = self.place(job, cluster.room)
             if placement is not None:
                 yield Start(job.id, placement)
             elif cluster.room.admits(job):
                 yield from self._make_room(job, cluster)
                 return
+            else:
+                without.add(job.tenant)
 
     def _make_room(self, job: Job, cluster: ClusterView) -> Iterator[Decision]:
         columns = cluster.running.columns

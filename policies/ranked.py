@@ -48,8 +48,9 @@ class Ranked:
     Attributes:
         score: the order.
         place: where a job may stand.
-        strict: the first that has to wait blocks all behind it, unless it waits for its tenant's quota; otherwise those
-            behind it start where they fit, and a large gang may wait for ever.
+        strict: the first that has to wait blocks all behind it; one that waits for its tenant's quota blocks those of
+            its tenant alone, as Kueue's StrictFIFO. Otherwise those behind it start where they fit, and a large gang
+            may wait for ever.
         needs_estimates: the order reads `Job.estimate`.
     """
 
@@ -65,12 +66,14 @@ class Ranked:
     def _strict(self, cluster: ClusterView) -> Iterator[Decision]:
         if isinstance(self.score, Moving) and not len(fitting(cluster)):
             return  # moving scores are dear
-        for job in cluster.pending.by(self.score):
-            placement = self.place(job, cluster.room)
-            if placement is not None:
+        without = set[str | None]()
+        for job in cluster.pending.by(self.score, without):
+            if (placement := self.place(job, cluster.room)) is not None:
                 yield Start(job.id, placement)
             elif cluster.room.admits(job):
                 return
+            else:
+                without.add(job.tenant)
 
     def _loose(self, cluster: ClusterView) -> Iterator[Decision]:
         failed: set[Shape] = set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -42,6 +43,37 @@ def traces(draw: st.DrawFn, most: int = 12) -> Trace:
         made.append(draw(jobs(number, now)))
         durations[number] = draw(st.sampled_from([0.0, 1.0, 2.0, 5.5, 20.0]))
     return Trace(tuple(made), durations)
+
+
+@st.composite
+def rich_traces(draw: st.DrawFn, most: int = 12) -> Trace:
+    """The same jobs with all that a job can have: elastic bounds, pipelines, sweeps, deadlines, data, regimes."""
+    plain = draw(traces(most))
+    regimes = st.sampled_from([((0.0, 1.0), (0.5, 2.0)), ((0.0, 1.0), (0.25, 0.5), (0.75, 3.0))])
+    changing = [job.id for job in plain.jobs if draw(st.booleans())]
+    jobs = tuple(replace(job, **draw(riches(job, plain.jobs[:at]))) for at, job in enumerate(plain.jobs))
+    return replace(plain, jobs=jobs, regimes={number: draw(regimes) for number in changing})
+
+
+@st.composite
+def riches(draw: st.DrawFn, job: Job, earlier: tuple[Job, ...]) -> dict[str, Any]:
+    """Fields that make a job richer; it may come after earlier ones."""
+    elastic = job.gang > 1 and draw(st.booleans())
+    before = draw(st.lists(st.sampled_from([one.id for one in earlier]), max_size=2)) if earlier else []
+    return {
+        "tenant": draw(st.sampled_from([None, "ann", "bob"])),
+        "priority": draw(st.sampled_from([None, -1.0, 3.0])),
+        "deadline": draw(st.sampled_from([None, job.submit + 10.0])),
+        "profile": draw(st.sampled_from([None, "resnet", "lm"])),
+        "min_gang": draw(st.integers(1, job.gang)) if elastic else None,
+        "max_gang": draw(st.integers(job.gang, 8)) if elastic else None,
+        "memory": draw(st.sampled_from([None, 500, 2**34])),
+        "checkpoint": draw(st.sampled_from([None, 0, 2**30])),
+        "after": tuple(dict.fromkeys(before)),
+        "group": draw(st.sampled_from([None, "sweep-1"])),
+        "sites": draw(st.sampled_from([(), ("hall",), ("hall", "east")])),
+        "data": draw(st.sampled_from([None, 10**9])),
+    }
 
 
 def nodes() -> tuple[Node, ...]:

@@ -342,7 +342,8 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
 
 def test_a_comparison_can_be_asked_for_again_by_its_command(table: str, tmp_path: Path) -> None:
     command = compare(asked(table, tmp_path)).document["provenance"]["command"]
-    assert command.startswith(f"gpuyard compare --trace {table} --cluster 1x2:V100 --policy fifo --policy sjf")
+    assert command.startswith("gpuyard compare --policy fifo --policy sjf --out ")
+    assert f" --trace {table} --cluster 1x2:V100 " in command
     assert "--windows 6" in command
     assert module.cores() >= 1
 

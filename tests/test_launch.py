@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpuyard.envs.nodes import Accelerator, Node
+from gpuyard.envs.vocabulary import Tuning
 from gpuyard.executor import exits
 from gpuyard.executor.emulated import visible
 from gpuyard.executor.exits import Exits
@@ -84,6 +85,27 @@ def test_a_job_without_gpus_sees_none_and_an_emulated_one_knows(tmp_path: Path) 
     assert environment(Job(5, 0.0, 0), (), tmp_path, 1)["CUDA_VISIBLE_DEVICES"] == ""
     emulated = (Accelerator("EMULATED-A100-0", "A100", emulated=True),)
     assert environment(Job(5, 0.0), emulated, tmp_path, 1)["GPUYARD_EMULATED"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("tuning", "told"),
+    [
+        (None, {}),
+        (Tuning(), {}),
+        (Tuning("bf16"), {"GPUYARD_PRECISION": "bf16"}),
+        (Tuning(compile=False), {"GPUYARD_COMPILE": "0"}),
+        (Tuning(batch=1_048_576, watts=250.0), {"GPUYARD_BATCH": "1048576", "GPUYARD_WATTS": "250"}),
+        (Tuning(compile=True, watts=187.5), {"GPUYARD_COMPILE": "1", "GPUYARD_WATTS": "187.5"}),
+    ],
+)
+def test_a_job_is_told_what_its_tuning_says_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tuning: Tuning | None, told: dict[str, str]
+) -> None:
+    names = {"GPUYARD_PRECISION", "GPUYARD_COMPILE", "GPUYARD_BATCH", "GPUYARD_WATTS"}
+    for name in names:
+        monkeypatch.setenv(name, "of the job within which this session runs")
+    found = environment(Job(5, 0.0), GPUS, tmp_path, 1, tuning)
+    assert {name: found[name] for name in names & found.keys()} == told
 
 
 def test_its_words_are_kept_over_attempts(go: Go, tmp_path: Path) -> None:

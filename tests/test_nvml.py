@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,13 @@ def knobs(tmp_path: Path) -> Path:
 
 def test_four_gpus_with_all_that_can_be_told(library: Path, knobs: Path) -> None:
     turn(knobs, gpu1__busy=80, gpu1__milliwatts=250500, gpu1__millijoules=7000, gpu1__celsius=61, gpu1__ecc=3)
+    turn(knobs, gpu1__nvlink_kib=2**33)
     turn(knobs, **{f"gpu1__processes__{os.getpid()}": 512})
     found = python("print(json.dumps([show(readings()), ids(probe()), ids(probe(skip_busy=True))]))", library, knobs)
     readings, all_ids, idle_ids = found
     assert [r["uuid"] for r in readings] == all_ids == UUIDS
     assert idle_ids == [UUIDS[0], *UUIDS[2:]]
+    assert readings[0]["link_sent"] is None, "it has no NVLink"
     assert readings[1] == {
         "index": 1,
         "uuid": UUIDS[1],
@@ -98,6 +101,7 @@ def test_four_gpus_with_all_that_can_be_told(library: Path, knobs: Path) -> None
         "watts": 250.5,
         "watts_limit": 400.0,
         "joules": 7.0,
+        "link_sent": 2**43,
         "celsius": 61.0,
         "ecc_errors": 3,
         "processes": [{"pid": os.getpid(), "memory": GIB // 2}],
@@ -285,6 +289,82 @@ print(json.dumps({n: [size(n.encode()), ctypes.sizeof(getattr(pynvml, n))] for n
 )
 def test_kinds(name: str, kind: str) -> None:
     assert kind_of(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "mib", "kind"),
+    [
+        ("NVIDIA A100-SXM4-80GB", 81920, "A100-80GB"),
+        ("NVIDIA A100-SXM4-40GB", 40960, "A100"),
+        ("Tesla V100-SXM2-32GB", 32510, "V100-32GB"),
+        ("Tesla V100-SXM2-16GB", 16160, "V100"),
+        ("NVIDIA H100 80GB HBM3", 81559, "H100"),
+        ("Something Else", 81920, "Something-Else"),
+    ],
+)
+def test_more_memory_makes_a_kind_of_its_own_where_the_data_file_has_it(name: str, mib: int, kind: str) -> None:
+    assert kind_of(name, mib * 2**20) == kind
+
+
+def test_the_probe_tells_a_large_a100(library: Path, knobs: Path) -> None:
+    turn(knobs, count=2, gpu0__memory_mib=81920, gpu1__memory_mib=81920, gpu1__mig__0="1 1 9728")
+    kinds = python("print(json.dumps([a.kind for a in probe()[0].accelerators]))", library, knobs)
+    assert kinds == ["A100-80GB", "A100-80GB-MIG-1g.10gb"]
+
+
+LIVE = """
+import pathlib, sys
+from gpuyard.envs.session import Session
+from gpuyard.envs.vocabulary import Measured, Stopped
+from gpuyard.executor.live import LiveWorld
+from gpuyard.policies.orders import fifo
+from gpuyard.traces.job import Job
+job = Job(0, 0.0, 2, command=("sh", "-c", COMMAND))
+with LiveWorld(probe(), [job], pathlib.Path(FOLDER), every=0.05) as world:
+    session = Session(world)
+    log = session.play(fifo)
+looks = [[e.time, [asdict(s) for s in e.samples]] for e in log.entries if isinstance(e, Measured)]
+ends = [[e.time, e.reason] for e in log.entries if isinstance(e, Stopped)]
+same = log.replay().state() == session.cluster.state()
+print(json.dumps([looks, ends, same, session.cluster.meter.joules]))
+"""
+
+
+def test_a_live_session_sees_its_gpus_work_and_survives_their_loss(library: Path, knobs: Path) -> None:
+    """Two GPUs; the job makes one of them work, and then lets it fall off the bus."""
+    turn(knobs, count=2, gpu0__nvlink_kib=0)
+    work = f"cd {knobs}/gpu0; echo 90 > busy; echo 300000 > milliwatts; sleep 0.3; echo handle > lost; sleep 0.3"
+    code = LIVE.replace("COMMAND", repr(work)).replace("FOLDER", repr(str(knobs.parent / "s")))
+    looks, [[end, reason]], same, joules = python(code, library, knobs)
+    assert (reason, same) == ("finished", True)
+    idle, unknown = {"busy": 0.0, "memory": 0, "watts": 60.0}, {"busy": None, "memory": None, "watts": None}
+    assert looks[0][1] == [{"accelerator": UUIDS[n], **idle, "link": None} for n in (0, 1)]
+    first = [samples[0] for _, samples in looks]
+    assert {"accelerator": UUIDS[0], "busy": 0.9, "memory": 0, "watts": 300.0, "link": 0.0} in first
+    assert first[-1] == {"accelerator": UUIDS[0], **unknown, "link": None}
+    assert all(other == {"accelerator": UUIDS[1], **idle, "link": None} for _, (_, other) in looks), "it is well"
+    watts = [sum(sample["watts"] or 0.0 for sample in samples) for _, samples in looks]
+    times = [*(time for time, _ in looks), end]
+    assert joules == pytest.approx(sum(w * (b - a) for w, (a, b) in zip(watts, pairwise(times), strict=True)))
+
+
+def test_run_tells_the_energy_of_gpus_that_nvml_shows(library: Path, knobs: Path) -> None:
+    turn(knobs, count=1, gpu0__milliwatts=100000)
+    jobs, out = knobs.parent / "jobs.toml", knobs.parent / "o"
+    jobs.write_text('[[jobs]]\ncommand = ["sleep", "0.3"]\nprofile = "lm"\n')
+    code = f"""
+from click.testing import CliRunner
+from gpuyard.experiments.run import command
+words = "--policy fifo --measure 0.1 --tuned --json --out {out} {jobs}".split()
+done = CliRunner().invoke(command, words)
+shown = CliRunner().invoke(command, [w.replace("{out}", "{out}2") for w in words if w != "--json"]).stdout
+print(json.dumps([json.loads(done.stdout), open("{out}/session.jsonl").read(), shown]))
+"""
+    told, log, shown = python(code, library, knobs)
+    assert ", drew 0.0 Wh, log" in shown
+    assert told["energy_kwh"] == pytest.approx(100.0 * told["makespan"] / 3.6e6)
+    assert '"tuning":{"precision":"bf16"' in log
+    assert log.count('"event":"measured"') >= 2
 
 
 @pytest.mark.parametrize(

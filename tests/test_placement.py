@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -221,8 +222,7 @@ def test_consolidated_never_spans_when_one_node_could_do(full: Full, gang: int) 
 def test_equal_questions_get_equal_answers(full: Full, data: st.DataObject) -> None:
     """Of the job only its shape is read, and of the room only what is free: what is no use once is no use twice."""
     job = data.draw(jobs(100, 0.0))
-    gang, share, kinds, cpus, memory, _, _ = job.shape
-    twin = Job(7, 55.0, gang, share, kinds, cpus, memory)
+    twin = replace(job, id=7, submit=55.0, estimate=9.0, priority=3.0)
     for place in PLACES:
         assert place(job, full.room) == place(twin, full.room.scratch())
 

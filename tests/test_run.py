@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gpuyard.envs.log import Log
+from gpuyard.envs.vocabulary import Measured
 
 JOBS = """
 [[jobs]]
@@ -50,6 +51,20 @@ def test_it_runs_all_jobs_and_says_that_the_gpus_are_emulated(jobs: Path) -> Non
     log = Log.read(jobs / "o" / "session.jsonl")
     assert log.replay().state()["running"] == {}
     assert all(a.emulated for node in log.nodes for a in node.accelerators)
+    assert not [e for e in log.entries if isinstance(e, Measured)], "nothing is invented of what has no hardware"
+    assert "drew" not in done.stdout
+
+
+def test_tuned_jobs_find_how_to_use_what_they_got(jobs: Path) -> None:
+    words = "print(*(os.environ.get('GPUYARD_' + word) for word in ('PRECISION', 'COMPILE', 'BATCH', 'WATTS')))"
+    command = json.dumps([sys.executable, "-c", f"import os; {words}"])
+    (jobs / "jobs.toml").write_text(f'[[jobs]]\nprofile = "resnet"\ncommand = {command}\n')
+    for how, said in (("--tuned", "bf16 1 None None\n"), ("--json", "None None None None\n")):
+        told = gpuyard(
+            "run", "--policy", "fifo", "--gpus", "emulated:1xA100", how, "--out", how[2:], "jobs.toml", folder=jobs
+        )
+        assert told.returncode == 0, told.stderr
+        assert (jobs / how[2:] / "job-0" / "stdout.log").read_text() == said
 
 
 def test_json_tells_each_job_and_a_failure_is_exit_code_1(jobs: Path) -> None:
@@ -73,6 +88,7 @@ def test_json_tells_each_job_and_a_failure_is_exit_code_1(jobs: Path) -> None:
         (("--policy", "fifo", "--gpus", "emulated:2xA100", "none.toml"), "none.toml"),
         (("--policy", "fifo", "--gpus", "emulated:2xA100"), "JOBS"),
         (("--policy", "fifo", "--gpus", "emulated:2xA100", "--grace", "-1", "jobs.toml"), "--grace"),
+        (("--policy", "fifo", "--gpus", "emulated:2xA100", "--measure", "-1", "jobs.toml"), "--measure"),
     ],
 )
 def test_bad_input_is_one_line_and_starts_nothing(jobs: Path, words: tuple[str, ...], why: str) -> None:

@@ -81,16 +81,39 @@ def test_the_json_object_is_exact(gpuyard: Command, three: str) -> None:
         "jobs": 3,
         "finished": 3,
         "failed": 0,
+        "cancelled": 0,
         "mean_jct": pytest.approx((100 + 140 + 140) / 3),
         "median_jct": 140.0,
+        "p95_jct": 140.0,
         "p99_jct": 140.0,
         "mean_wait": pytest.approx((0 + 90 + 130) / 3),
+        "median_wait": 90.0,
+        "p95_wait": pytest.approx(90 + 0.9 * 40),
+        "p99_wait": pytest.approx(90 + 0.98 * 40),
         "mean_bounded_slowdown": pytest.approx((1 + 140 / 50 + 140 / 10) / 3),
+        "median_bounded_slowdown": 140 / 50,
+        "p95_bounded_slowdown": pytest.approx(2.8 + 0.9 * 11.2),
+        "p99_bounded_slowdown": pytest.approx(2.8 + 0.98 * 11.2),
         "makespan": 160.0,
         "utilization": pytest.approx((2 * 100 + 50 + 2 * 10) / (2 * 160)),
+        "goodput": pytest.approx((2 * 100 + 50 + 2 * 10) / (2 * 160)),
+        "fragmentation": pytest.approx(2 / 3),  # one is free while job 2 runs: two of three jobs want both
+        "work": {
+            "held": 270.0,
+            "kept": 270.0,
+            "lost": {"preempted": 0.0, "lost": 0.0, "failed": 0.0, "cancelled": 0.0},
+            "overhead": 0.0,
+            "under_way": 0.0,
+        },
         "preemptions": 0,
+        "losses": 0,
+        "restarts": 0,
+        "moves": 0,
+        "resizes": 0,
         "decisions": 3,
         "placement": "packed",
+        **dict.fromkeys(("deadlines_met", "max_rho", "p95_rho", "jain", "measured_utilization")),
+        **dict.fromkeys(("energy_kwh", "carbon_kg", "usd")),
     }
 
 
@@ -112,6 +135,19 @@ def test_the_same_command_makes_the_same_log(gpuyard: Command, tmp_path: Path) -
         digests.add(json.loads(out)["runs"][0]["log_sha256"])
     assert digests == {Log.read(tmp_path / "once").sha256()}
     assert (tmp_path / "once").read_bytes() == (tmp_path / "again").read_bytes()
+
+
+def test_columns_are_there_where_a_run_has_them(gpuyard: Command, three: str, tmp_path: Path) -> None:
+    (tmp_path / "priced.toml").write_text(
+        '[[nodes]]\naccelerators = 2\nkind = "V100"\nusd_per_hour = 36.0\n[tenants.none]\nquota = 2\n',
+        encoding="utf-8",
+    )
+    words = ("--trace", three, "--policy", "fifo")
+    plain = gpuyard("simulate", *words, "--cluster", "1x2:V100")[1]
+    priced = gpuyard("simulate", *words, "--scenario", tmp_path / "priced.toml")[1]
+    assert "USD" not in plain
+    assert "USD" in priced
+    assert " 1.60 " in priced  # 160 s at 36 USD an hour
 
 
 def test_estimates_say_what_they_are(gpuyard: Command, three: str) -> None:
@@ -286,4 +322,4 @@ def test_a_report_is_said_in_the_order_of_the_table(gpuyard: Command, three: str
         "loaded",
         "placement",
     ]
-    assert Simulate(trace=three, cluster="1x2:V100", policy=("fifo",)).restart_cost == 30.0
+    assert Simulate(trace=three, cluster="1x2:V100", policy=("fifo",)).restart_cost is None

@@ -44,7 +44,7 @@ def test_the_list_names_formats_presets_and_sets() -> None:
     for word in ("philly", "swf", "sweeps", "lublin-256", "CC-BY-4.0", "no"):
         assert word in said
     listing = json.loads(run("list", "--json").stdout)
-    assert listing["formats"] == ["gavel", "openb", "philly", "swf", "table"]
+    assert listing["formats"] == ["chronus", "gavel", "openb", "philly", "pollux", "shockwave", "swf", "table"]
     assert set(listing["presets"]) == {"philly", "sweeps", "lab"}
     assert {entry["name"]: entry["cached"] for entry in listing["sets"]}["philly"] is False
 

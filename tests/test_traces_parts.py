@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,6 +125,36 @@ def test_a_fingerprint_changes_with_any_job_or_duration_and_nothing_else() -> No
     assert fingerprint(TEN) != fingerprint(with_estimates(TEN, "exact"))
     assert fingerprint(*windows(TEN, 5)) != fingerprint(*reversed(windows(TEN, 5)))
     assert fingerprint(*windows(TEN, 5)) != fingerprint(TEN)
+
+
+def test_a_fingerprint_covers_every_field_and_regimes() -> None:
+    job = Job(1, 0.0, 2)
+    changes: dict[str, Any] = {
+        "id": 2, "submit": 1.0, "gang": 3, "share": 1.0, "kinds": ("A",), "cpus": 2.0, "host_memory": 3,
+        "estimate": 4.0, "tenant": "a", "user": "b", "priority": 5.0, "deadline": 6.0, "preemptible": False,
+        "profile": "lm", "name": "n", "command": ("c",), "min_gang": 1, "max_gang": 4, "memory": 7, "checkpoint": 8,
+        "after": (9,), "group": "g", "sites": ("s",), "data": 10,
+    }  # fmt: skip
+    assert set(changes) == {f.name for f in fields(Job)}
+    others = [replace(job, **{name: value}) for name, value in changes.items() if name != "share"]
+    shared = Trace((Job(1, 0.0, 1, 0.5),), {1: 1.0})
+    regimes = [((0.0, 1.0), (0.5, speed)) for speed in (2.0, 3.0)]
+    traces = [Trace((one,), {one.id: 1.0}) for one in [job, *others]]
+    traces += [shared, Trace((Job(1, 0.0, 1),), {1: 1.0}), *(replace(traces[0], regimes={1: r}) for r in regimes)]
+    assert len({fingerprint(trace) for trace in traces}) == len(traces) == 28
+
+
+def test_windows_keep_pipelines_and_regimes() -> None:
+    """Job 3 comes after 1 and 2; regimes are 1's and 3's. The second window begins at 2, at second 5."""
+    jobs = (Job(1, 0.0), Job(2, 5.0), Job(3, 8.0, deadline=20.0, after=(1, 2)))
+    steps = ((0.0, 1.0), (0.5, 2.0))
+    whole = Trace(jobs, {1: 1.0, 2: 1.0, 3: 4.0}, regimes={1: steps, 3: steps})
+    first, last = windows(whole, 2, count=2, disjoint=False)
+    assert first.regimes == {1: steps}
+    assert last.jobs == (Job(2, 0.0), Job(3, 3.0, deadline=15.0, after=(1, 2)))
+    assert last.regimes == {3: steps}
+    assert compressed(whole, 2.0).regimes == whole.regimes
+    assert compressed(whole, 2.0).jobs[2] == Job(3, 4.0, deadline=16.0, after=(1, 2))
 
 
 def test_a_fingerprint_takes_numbers_as_they_are_however_held() -> None:

@@ -19,7 +19,7 @@ FOUR = Trace(tuple(Job(n, float(n), tenant="a") for n in range(4)), dict.fromkey
 
 
 def test_formats_are_the_modules_that_load() -> None:
-    assert list(formats()) == ["gavel", "openb", "philly", "swf", "table"]
+    assert list(formats()) == ["chronus", "gavel", "openb", "philly", "pollux", "shockwave", "swf", "table"]
 
 
 def test_a_format_its_path_and_its_options(tmp_path: Path) -> None:
@@ -95,11 +95,12 @@ def test_synthetic_traces_take_a_seed_from_the_line_or_the_caller() -> None:
         ("json:x", "trace format 'json'"),
         (
             "philly.csv",
-            "write FORMAT:PATH (formats: gavel, openb, philly, swf, table), synthetic:PRESET or fetched:NAME",
+            "(formats: chronus, gavel, openb, philly, pollux, shockwave, swf, table), synthetic:PRESET or fetched:NAME",
         ),
         ("", "write FORMAT:PATH"),
         ("swf:x,tenants=queue", "trace format 'swf': no option 'tenants'. Did you mean 'tenant'?"),
-        ("table:x.csv,kind=3", "trace format 'table': no option 'kind'. It has none."),
+        ("table:x.csv,kind=3", "trace format 'table': no option 'kind'. There are: deadlines, elastic"),
+        ("swf:x,elastik=1", "trace format 'swf': no option 'elastik'. Did you mean 'elastic'?"),
         ("swf:nowhere.swf", "nowhere.swf: no such file; check the path"),
         ("synthetic:lap", "synthetic:lap: there is no such preset. Did you mean 'lab'?"),
         ("synthetic:lab,jobs=many", "option jobs=many: 'many' is not a number"),
@@ -109,6 +110,10 @@ def test_synthetic_traces_take_a_seed_from_the_line_or_the_caller() -> None:
         ("synthetic:lab,rate=nan", "rate=nan cannot be"),
         ("synthetic:lab,rate=0", "rate=0 cannot be"),
         ("synthetic:lab,largest=0.5", "the preset has no gang as small"),
+        ("synthetic:lab,profiles=2", "profiles=2 cannot be; give a part from 0 to 1"),
+        ("synthetic:lab,elastic=-0.1", "elastic=-0.1 cannot be; give a part from 0 to 1"),
+        ("synthetic:lab,sweeps=nan", "sweeps=nan cannot be; give a part from 0 to 1"),
+        ("synthetic:lab,pipelines=some", "option pipelines=some: 'some' is not a number"),
         ("synthetic:lab,tempo=2", "no option 'tempo'"),
         ("synthetic:nowhere.json", "cannot be read as JSON"),
         ("fetched:fily", "the catalog has none of that name. Did you mean 'philly'?"),

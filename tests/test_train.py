@@ -10,6 +10,7 @@ import pytest
 
 from gpuyard.envs.codec import Starts
 from gpuyard.envs.metrics import summary
+from gpuyard.envs.nodes import parse
 from gpuyard.envs.scenario import of_cluster
 from gpuyard.envs.session import Session
 from gpuyard.envs.sim import SimWorld
@@ -55,7 +56,8 @@ def test_it_trains_saves_and_says_where_from(spec: str, tmp_path: Path) -> None:
     assert card["teacher"] in TEACHERS
     assert card["split"]["train"]["to"] < card["split"]["validation"]["from"] < card["split"]["test"]["from"]
     assert card["validation"]["windows"] == 2
-    assert card["command"].startswith("gpuyard train --trace table:")
+    assert card["command"].startswith("gpuyard train --out ")
+    assert " --trace table:" in card["command"]
     assert list((tmp_path / "p" / "tensorboard").iterdir())
     assert not [p for p in (tmp_path / "p").rglob("*") if p.suffix in (".zip", ".pkl", ".pt", ".part")]
     trace = Trace(tuple(Job(n, float(n), 1, estimate=5.0) for n in range(20)), dict.fromkeys(range(20), 5.0))

@@ -19,7 +19,19 @@ from gpuyard.envs.cluster import ClusterView
 from gpuyard.envs.log import Entry
 from gpuyard.envs.nodes import Accelerator, Node
 from gpuyard.envs.session import Session, World
-from gpuyard.envs.vocabulary import Decision, Placement, Preempt, Start, Stopped, Submitted
+from gpuyard.envs.vocabulary import (
+    SIMPLE,
+    Decision,
+    InvalidDecision,
+    Move,
+    Moved,
+    Placement,
+    Preempt,
+    Start,
+    Stopped,
+    Submitted,
+    Tuning,
+)
 from gpuyard.policies.orders import fifo
 from gpuyard.traces.job import Job, Trace
 
@@ -55,6 +67,7 @@ def placement(*accelerators: str) -> Placement:
     return (("n0", accelerators),)
 
 
+TUNING = Tuning("bf16", True, 64, 250.0)
 FIFO = fifo
 """Each world gets this very object."""
 
@@ -88,6 +101,10 @@ class WorldContract:
     def make(self, asks: Sequence[Ask], folder: Path) -> World:
         """A world of NODES in which these jobs happen; ids count from 0."""
         raise NotImplementedError
+
+    def told(self, job: int, folder: Path) -> Tuning | None:
+        """The tuning as the job found it, None where no process finds anything."""
+        return None
 
     def seen(self, job: int, folder: Path) -> str | None:
         """CUDA_VISIBLE_DEVICES as the job saw it, None where no process sees anything."""
@@ -176,6 +193,33 @@ class WorldContract:
             world.act(Start(7, placement(FREE[0])))
         with pytest.raises((KeyError, ValueError)):
             world.act(Preempt(7))
+
+    def test_a_move_is_made_or_refused_whole(self, session: Callable[..., Session]) -> None:
+        story = session(Ask(0, 1, 3))
+        story.advance()
+        story.act(Start(0, placement(FREE[0])))
+        before, said = story.cluster.state(), len(story.log.entries)
+        if Move in getattr(story.world, "does", SIMPLE):
+            story.act(Move(0, placement(FREE[1])))
+            story.advance()
+            assert [type(e) for e in story.log.entries[said:]] == [Move, Moved]
+            assert story.cluster.running[0].placement == placement(FREE[1])
+        else:
+            with pytest.raises(InvalidDecision, match=r"knows Preempt, Start alone"):
+                story.act(Move(0, placement(FREE[1])))
+            assert story.cluster.state() == before
+            assert len(story.log.entries) == said
+        assert [(e.job, e.reason) for e in story.play(FIFO).entries if isinstance(e, Stopped)] == [(0, "finished")]
+
+    def test_a_job_may_be_told_how_to_use_what_it_got(self, session: Callable[..., Session], tmp_path: Path) -> None:
+        story = session(Ask(0, 1, 1))
+        story.advance()
+        story.act(Start(0, placement(FREE[0]), TUNING))
+        assert story.cluster.running[0].tuning == TUNING
+        log = story.play(FIFO)
+        assert [e.tuning for e in log.entries if isinstance(e, Start)] == [TUNING]
+        assert [e.reason for e in log.entries if isinstance(e, Stopped)] == ["finished"]
+        assert self.told(0, tmp_path / "session") in (None, TUNING)
 
     def test_a_gang_sees_its_two_accelerators(self, session: Callable[..., Session], tmp_path: Path) -> None:
         session(Ask(0, 2, 1)).play(FIFO)

@@ -21,6 +21,11 @@ pacsv: Any = import_module("pyarrow.csv")
 parquet: Any = import_module("pyarrow.parquet")
 
 TEXTS = pa.list_(pa.string())
+NUMBERS = pa.list_(pa.int64())
+PAIRS = pa.list_(pa.list_(pa.float64()))
+LISTS = {TEXTS: "texts", NUMBERS: "whole numbers", PAIRS: "pairs of numbers"}
+"""Columns whose cells are lists, in CSV as JSON. Short lists of texts and numbers may be written A|B."""
+
 ENDINGS = (".parquet", ".csv", ".csv.gz")
 KEY = "gpuyard trace"
 """Names what is said of the table as a whole: a key of Parquet's metadata, the head of CSV's comment line."""
@@ -47,7 +52,7 @@ def encoded(table: Any, end: str) -> bytes:
         parquet.write_table(table, out, compression="zstd")
         return out.getvalue()
     for index, column in enumerate(table.schema):
-        if column.type == TEXTS:
+        if column.type in LISTS:
             texts = [json.dumps(value) if value else None for value in table.column(index).to_pylist()]
             table = table.set_column(index, column.name, pa.array(texts, pa.string()))
     out.write(f"# {KEY} {table.schema.metadata[KEY.encode()].decode()}\n".encode())
@@ -77,7 +82,7 @@ def _parquet(path: Path, data: bytes, schema: Mapping[str, Any]) -> tuple[Any, W
 
 def _csv(path: Path, data: bytes, schema: Mapping[str, Any]) -> tuple[Any, Where]:
     skipped = 1 if data.startswith(b"#") else 0
-    kinds = {name: pa.string() if kind == TEXTS else kind for name, kind in schema.items()}
+    kinds = {name: pa.string() if kind in LISTS else kind for name, kind in schema.items()}
     try:
         data.decode()
         table = pacsv.read_csv(
@@ -98,9 +103,9 @@ def _csv(path: Path, data: bytes, schema: Mapping[str, Any]) -> tuple[Any, Where
         return f"{path}, line {_line(data, row + 1 + skipped)}"
 
     for index, name in enumerate(table.column_names):
-        if schema.get(name) == TEXTS:
-            texts = [_texts(text, where, row, name) for row, text in enumerate(table.column(index).to_pylist())]
-            table = table.set_column(index, name, pa.array(texts, TEXTS))
+        if (kind := schema.get(name)) in LISTS:
+            cells = [_list(text, kind, where, row, name) for row, text in enumerate(table.column(index).to_pylist())]
+            table = table.set_column(index, name, pa.array(cells, kind))
     return table.replace_schema_metadata(_comment(data) if skipped else None), where
 
 
@@ -109,17 +114,28 @@ def _comment(data: bytes) -> dict[str, bytes] | None:
     return {KEY: line.removeprefix(KEY.encode()).strip()} if line.startswith(KEY.encode()) else None
 
 
-def _texts(text: str | None, where: Where, row: int, name: str) -> list[str]:
-    """A cell with several texts: a JSON list, or in short A|B."""
-    if not text or not text.startswith("["):
+def _list(text: str | None, kind: Any, where: Where, row: int, name: str) -> list[Any]:
+    """A cell with several values: a JSON list, or in short A|B."""
+    if kind == TEXTS and not (text or "").startswith("["):
         return [part for part in (text or "").split("|") if part]
+    short = (text or "").split("|") if kind == NUMBERS and not (text or "").startswith("[") else []
     try:
-        parts = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        parts = None
-    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        raise BadInput(f"{where(row)}, column '{name}': {text[:80]!r} is no JSON list of texts; mend or drop the row")
+        parts = [int(part) for part in short if part] if short else json.loads(text or "[]")
+        if not isinstance(parts, list) or not all(_fits(part, kind) for part in parts):
+            raise ValueError
+    except (ValueError, RecursionError):
+        wanted = f"is no JSON list of {LISTS[kind]}; mend or drop the row"
+        raise BadInput(f"{where(row)}, column '{name}': {(text or '')[:80]!r} {wanted}") from None
     return parts
+
+
+def _fits(part: object, kind: Any) -> bool:
+    """Whether a part of a JSON list is what its column holds."""
+    if kind == TEXTS:
+        return isinstance(part, str)
+    if kind == NUMBERS:
+        return type(part) is int and -(2**63) <= part < 2**63
+    return isinstance(part, list) and len(part) == 2 and all(type(value) in (int, float) for value in part)
 
 
 def _explained(error: str, data: bytes, skipped: int, path: Path, kinds: Mapping[str, Any]) -> BadInput:

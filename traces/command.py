@@ -39,6 +39,8 @@ def command() -> None:
       gavel:run.trace,throughputs=simulation_throughputs.json,kind=p100
       synthetic:lab,jobs=500,seed=3
       fetched:lublin-256
+    Any may be made richer, by parts from 0 to 1 (profiles, elastic, pipelines, deadlines, fractions, sweeps):
+      synthetic:philly,profiles=1,elastic=0.2
     A table that gpuyard wrote (.parquet, .csv, .csv.gz) needs its path alone.
     """
 
@@ -207,6 +209,7 @@ def convert(spec: str, out: Path, limit: int | None, estimates: str, seed: int, 
     Examples:
       gpuyard traces convert philly:philly.csv.gz philly.parquet
       gpuyard traces convert swf:LCG.swf.gz start.csv --limit 1000 --estimates noisy:0.8
+      gpuyard traces convert synthetic:lab,profiles=1,deadlines=0.2 rich.parquet
     """
     trace = with_estimates(_opened(spec, seed), estimates, seed)
     _write(trace.first(limit) if limit else trace, out, as_json)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .gather import gather, stem
@@ -50,7 +50,7 @@ def load(path: Path, *, throughputs: str = "", kind: str = "v100") -> Trace:
     speeds = read_speeds(table, kind)
     report = LoadReport(str(path), "gavel", facts={"kind": kind, "throughputs": table.name})
     jobs, durations = list[Job](), dict[int, float]()
-    for row in _rows(path):
+    for row in tabbed(path, (SEVEN, TEN), "Gavel"):
         report.rows += 1
         model, gang = row.text("job_type"), row.whole("scale_factor", least=1)
         steps, arrival = row.number("total_steps", least=0), row.number("arrival_time", least=0)
@@ -110,15 +110,17 @@ def _rank(file: Path) -> int:
     return preferred.index(source) if source in preferred else len(preferred)
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def tabbed(path: Path, layouts: Sequence[Sequence[str]], what: str) -> Iterator[Row]:
+    """Yields the rows of a tab-separated file without a header, which has one of these layouts. Raises BadInput."""
     for number, line in lines(path):
         if not line.strip():
             continue
         cells = [cell.strip() for cell in line.split("\t")]
-        columns = {len(TEN): TEN, len(SEVEN): SEVEN}.get(len(cells))
-        if not columns:
+        columns = next((layout for layout in layouts if len(layout) == len(cells)), None)
+        if columns is None:
+            counts = " or ".join(str(len(layout)) for layout in layouts)
             raise BadInput(
-                f"{path}, line {number}: has {len(cells)} tab-separated columns, a Gavel trace has 7 or 10; "
+                f"{path}, line {number}: has {len(cells)} tab-separated columns, a {what} trace has {counts}; "
                 "is it the right file?"
             )
         yield Row(path, number, dict(zip(columns, cells, strict=True)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from .trouble import BadInput
@@ -89,8 +91,8 @@ class Trace:
         origin: the wall-clock time of second 0 as the source wrote it (naive ISO 8601), if known.
         estimates: how `Job.estimate` came about: "recorded", "none", "exact", "noisy:0.8".
         report: what the loader read, kept, dropped and clamped, if it was loaded.
-        regimes: for jobs whose batch size changes while they run, job id -> ((part of its work from which it holds, speed
-            relative to the job's first regime), ...), ascending from part 0. The duration is that of all regimes.
+        regimes: for jobs whose batch size changes while they run, job id -> ((part of its work from which it holds,
+            speed relative to the job's first regime), ...), ascending from part 0. The duration is that of all regimes.
     """
 
     jobs: tuple[Job, ...]
@@ -102,7 +104,7 @@ class Trace:
     regimes: Mapping[int, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises BadInput if the jobs are not a trace: unsorted, repeated ids, impossible numbers."""
+        """Raises BadInput if the jobs are not a trace: unsorted, repeated ids, impossible numbers, rings of `after`."""
         last = 0.0
         for job in self.jobs:
             if not last <= job.submit < math.inf:
@@ -114,6 +116,11 @@ class Trace:
             raise BadInput(
                 f"trace {self.name!r}: {len(self.jobs)} jobs but {len(self.durations)} durations; is an id said twice?"
             )
+        for number, regimes in self.regimes.items():
+            if number not in self.durations:
+                raise BadInput(f"trace {self.name!r}: there are regimes of job {number}, but no such job")
+            _check_regimes(number, regimes, self.name)
+        _check_order(self.jobs, self.name)
 
     def __len__(self) -> int:
         return len(self.jobs)
@@ -166,3 +173,19 @@ def _check(job: Job, duration: float | None, name: str) -> None:
         raise BadInput(f"trace {name!r}: job {job.id} comes after itself")
     if job.estimate is not None and not 0 <= job.estimate < math.inf:
         raise BadInput(f"trace {name!r}: job {job.id} has the estimate {job.estimate}")
+
+
+def _check_regimes(job: int, regimes: tuple[tuple[float, float], ...], name: str) -> None:
+    parts = [part for part, _ in regimes]
+    ascending = all(before < after for before, after in pairwise((*parts, 1.0)))
+    if not regimes or parts[0] != 0 or not ascending or not all(0 < speed < math.inf for _, speed in regimes):
+        why = "parts ascend from 0 and stay below 1, speeds are above 0"
+        raise BadInput(f"trace {name!r}: job {job} has the regimes {regimes!r:.80}; {why}")
+
+
+def _check_order(jobs: Iterable[Job], name: str) -> None:
+    try:
+        TopologicalSorter({job.id: job.after for job in jobs if job.after}).prepare()
+    except CycleError as error:
+        ring = ", ".join(str(job) for job in error.args[1])
+        raise BadInput(f"trace {name!r}: jobs come after each other in a ring: {ring[:80]}") from None

@@ -23,11 +23,12 @@ def open_trace(spec: str, *, seed: int = 0) -> Trace:
     """Opens the trace that `spec` names.
 
     Args:
-        spec: `FORMAT:PATH[,option=value...]`, where a format is a module of this package (or `a.module` of your own)
-            with a function `load(path, **options)`; `synthetic:PRESET[,jobs=N,seed=S,...]`;
+        spec: what is read or made, with options behind commas; each may also have those of `enrich.enriched`, such as
+            `profiles=1,elastic=0.2`. `FORMAT:PATH[,option=value...]`, where a format is a module of this package (or
+            `a.module` of your own) with a function `load(path, **options)`; `synthetic:PRESET[,jobs=N,seed=S,...]`;
             `fetched:NAME[/FILE][,option=value...]` for a set of the catalog that was fetched; or the path of a table
             that gpuyard wrote.
-        seed: for a synthetic trace whose spec names none.
+        seed: of what is drawn where the spec names no other.
 
     Raises:
         BadInput: an unknown format, preset, set or option; whatever the loader finds wrong.
@@ -38,8 +39,8 @@ def open_trace(spec: str, *, seed: int = 0) -> Trace:
     if source == "synthetic":
         return _generated(rest, seed)
     if source == "fetched":
-        return _fetched(rest)
-    return _loaded(source, rest)
+        return _fetched(rest, seed)
+    return _loaded(source, rest, seed)
 
 
 def formats() -> dict[str, Callable[..., Trace]]:
@@ -49,10 +50,19 @@ def formats() -> dict[str, Callable[..., Trace]]:
     return {name: module.load for name, module in modules if hasattr(module, "load")}
 
 
-def _loaded(source: str, rest: str) -> Trace:
+def _loaded(source: str, rest: str, seed: int = 0) -> Trace:
     load = _loader(source)
     path, options = _parted(rest)
-    return load(Path(path).expanduser(), **_checked(load, options, source))
+    own, richer = _sorted(load, options, source)
+    return _richer(load(Path(path).expanduser(), **own), richer, seed)
+
+
+def _richer(trace: Trace, parts: dict[str, str], seed: int) -> Trace:
+    if not parts:
+        return trace
+    from .enrich import enriched
+
+    return enriched(trace, seed, **{key: _number(key, value) for key, value in parts.items()})
 
 
 def _loader(source: str) -> Callable[..., Trace]:
@@ -89,13 +99,16 @@ def _parted(rest: str) -> tuple[str, dict[str, str]]:
     return rest, options
 
 
-def _checked(load: Callable[..., object], options: dict[str, str], source: str) -> dict[str, str]:
+def _sorted(load: Callable[..., object], options: dict[str, str], source: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The loader's own options, and those that make its jobs richer."""
     known = [p.name for p in inspect.signature(load).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for key in options:
-        if key not in known:
-            hint = nearest(key, known) if known else " It has none."
-            raise BadInput(f"trace format '{source}': no option '{key}'.{hint}")
-    return options
+    others = {key: value for key, value in options.items() if key not in known}
+    if others:
+        from .enrich import OPTIONS
+
+        for key in set(others) - set(OPTIONS):
+            raise BadInput(f"trace format '{source}': no option '{key}'.{nearest(key, [*known, *OPTIONS])}")
+    return {key: value for key, value in options.items() if key in known}, others
 
 
 def _bare(spec: str) -> Trace:
@@ -132,10 +145,12 @@ def _number(key: str, text: str) -> float:
     raise BadInput(f"option {key}={text}: {text!r} is not a number; write {key}=1000")
 
 
-def _fetched(rest: str) -> Trace:
+def _fetched(rest: str, seed: int) -> Trace:
     from .catalog import cached
 
     name, options = _parted(rest)
     entry, path = cached(name)
     load = _loader(entry.format)
-    return replace(load(path, **_checked(load, options, entry.format)), name=entry.name if "/" not in name else name)
+    own, richer = _sorted(load, options, entry.format)
+    trace = replace(load(path, **own), name=entry.name if "/" not in name else name)
+    return _richer(trace, richer, seed)

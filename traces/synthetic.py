@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .enrich import OPTIONS, enriched
 from .job import Job, Trace
 from .trouble import BadInput, nearest
 
@@ -44,24 +45,28 @@ def generate(preset: str, jobs: int | None = None, seed: int = 0, **overrides: f
         seed: of all that is drawn.
         **overrides: `rate` multiplies the bursts an hour; `longest` cuts run times at so many seconds instead of at the
             longest the preset has seen (the tails are so heavy that a mean hardly exists); `largest` leaves out gangs
-            above it; `holes=0` leaves out the days without arrivals.
+            above it; `holes=0` leaves out the days without arrivals. Those of `enrich.enriched` make the jobs richer.
 
     Raises:
         BadInput: an unknown preset or option, or a number that cannot be.
     """
     numbers = preset_named(preset)
+    richer = {key: overrides.pop(key) for key in OPTIONS if key in overrides}
     for key, value in overrides.items():
         if key not in OVERRIDES:
-            raise BadInput(f"synthetic:{preset}: no option '{key}'.{nearest(key, ['jobs', 'seed', *OVERRIDES])}")
+            raise BadInput(
+                f"synthetic:{preset}: no option '{key}'.{nearest(key, ['jobs', 'seed', *OVERRIDES, *OPTIONS])}"
+            )
         if not 0 <= value < math.inf or (value == 0 and key != "holes"):
             raise BadInput(f"synthetic:{preset}: {key}={value:g} cannot be; give a number above 0")
     count = int(numbers["jobs"]) if jobs is None else jobs
     if count < 1:
         raise BadInput(f"synthetic:{preset}: jobs={count}: give 1 or more")
     try:
-        return _generate(numbers, count, seed, overrides, name=f"synthetic {Path(preset).stem} seed {seed}")
+        plain = _generate(numbers, count, seed, overrides, name=f"synthetic {Path(preset).stem} seed {seed}")
     except (KeyError, TypeError, IndexError) as error:
         raise BadInput(f"synthetic:{preset}: the preset lacks or garbles {error}; calibrate it anew") from None
+    return enriched(plain, seed, **richer)
 
 
 @cache

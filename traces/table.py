@@ -1,9 +1,10 @@
 """Our own format: a trace as one table, Parquet or CSV, with nothing lost.
 
-One row a job: the fields of `Job` by name, and `duration`. Times are seconds, memory is bytes. Only `submit` and
-`duration` are needed, so a table written by hand or by another program can be read too: other columns are optional,
-an empty cell is unknown, `kinds` may be written A100|V100. What is not of a job (the trace's name, origin and how its
-estimates came about) stands in Parquet's schema metadata or in CSV's first line, behind a `#`.
+One row a job: the fields of `Job` by name, `duration`, and `regimes` as [[part, speed], ...]. Times are seconds, memory
+is bytes. Only `submit` and `duration` are needed, so a table written by hand, by another program or by an older gpuyard
+can be read too: other columns are optional, an empty cell is unknown, `kinds` may be written A100|V100. What is not of
+a job (the trace's name, origin and how its estimates came about) stands in Parquet's schema metadata or in CSV's first
+line, behind a `#`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .arrows import KEY, TEXTS, Where, encoded, ending, pa, read
+from .arrows import KEY, LISTS, NUMBERS, PAIRS, TEXTS, Where, encoded, ending, pa, read
 from .gather import stem, tell
 from .job import Job, Trace
 from .report import LoadReport
 from .trouble import BadInput
 
-VERSION = 1
+VERSION = 2
+"""1 had the fields up to `command`, and no regimes."""
+
 SCHEMA = {
     "id": pa.int64(),
     "submit": pa.float64(),
@@ -40,8 +43,20 @@ SCHEMA = {
     "profile": pa.string(),
     "name": pa.string(),
     "command": TEXTS,
+    "min_gang": pa.int64(),
+    "max_gang": pa.int64(),
+    "memory": pa.int64(),
+    "checkpoint": pa.int64(),
+    "after": NUMBERS,
+    "group": pa.string(),
+    "sites": TEXTS,
+    "data": pa.int64(),
     "duration": pa.float64(),
+    "regimes": PAIRS,
 }
+OF_TRACE = ("duration", "regimes")
+"""Columns that are no field of a job."""
+
 NEEDED = ("submit", "duration")
 ANY_SIGN = ("id", "priority", "deadline")
 
@@ -75,14 +90,16 @@ def load(path: Path) -> Trace:
     report = LoadReport(str(path), "table", rows=table.num_rows, jobs=table.num_rows)
     for name in set(table.column_names) - set(SCHEMA):
         report.note(f"rows with a column {name!r}, which is no field of a job (left out)", table.num_rows)
-    jobs, durations = _jobs(_columns(table, where), where)
+    columns = _columns(table, where)
+    jobs, durations = _jobs(columns, where)
+    regimes = _regimes(columns, where)
     tell(report, jobs, durations)
     jobs.sort(key=lambda job: job.submit)
     meta = _meta(path, table.schema.metadata)
     guess = "recorded" if any(job.estimate is not None for job in jobs) else "none"
     name, estimates = meta.get("name", stem(path.name)), meta.get("estimates", guess)
     try:
-        return Trace(tuple(jobs), durations, name, meta.get("origin"), estimates, report)
+        return Trace(tuple(jobs), durations, name, meta.get("origin"), estimates, report, regimes)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
 
@@ -92,8 +109,9 @@ def _table(trace: Trace) -> Any:
         for value in (job.cpus, job.priority, job.deadline):
             if value is not None and not math.isfinite(value):
                 raise BadInput(f"trace {trace.name!r}: job {job.id} has the value {value}, which cannot be stored")
-    columns = {n: pa.array([getattr(j, n) for j in trace.jobs], SCHEMA[n]) for n in SCHEMA if n != "duration"}
+    columns = {n: pa.array([getattr(j, n) for j in trace.jobs], SCHEMA[n]) for n in SCHEMA if n not in OF_TRACE}
     columns["duration"] = pa.array([trace.durations[job.id] for job in trace.jobs], pa.float64())
+    columns["regimes"] = pa.array([trace.regimes.get(job.id) for job in trace.jobs], PAIRS)
     meta = {"version": VERSION, "name": trace.name, "origin": trace.origin, "estimates": trace.estimates}
     return pa.table(columns).replace_schema_metadata({KEY: json.dumps(meta)})
 
@@ -124,9 +142,22 @@ def _jobs(columns: dict[str, list[Any]], where: Where) -> tuple[list[Job], dict[
     return jobs, durations
 
 
+def _regimes(columns: dict[str, list[Any]], where: Where) -> dict[int, tuple[tuple[float, float], ...]]:
+    """Job -> its regimes, for those that have any. Whether they can be is for the trace to say."""
+    regimes: dict[int, tuple[tuple[float, float], ...]] = {}
+    for row, (job, steps) in enumerate(zip(columns["id"], columns.get("regimes", ()), strict=False)):
+        if steps:
+            if any(step is None or len(step) != 2 or None in step for step in steps):
+                raise BadInput(f"{where(row)}, column 'regimes': {steps!r:.80} are no pairs of part and speed; mend it")
+            regimes[job] = tuple((float(part), float(speed)) for part, speed in steps)
+    return regimes
+
+
 def _ready(name: str, values: list[Any], default: Any, where: Where) -> list[Any]:
     """A column as a job's field takes it: lists as tuples, empty cells as the default, numbers finite."""
-    if SCHEMA[name] == TEXTS:
+    if SCHEMA[name] in LISTS:
+        if bad := [row for row, value in enumerate(values) if None in (value or ())]:
+            raise BadInput(f"{where(bad[0])}, column '{name}': its list has an empty part; leave that part out")
         return [tuple(value or ()) for value in values]
     if SCHEMA[name] in (pa.float64(), pa.int64()):
         least = -math.inf if name in ANY_SIGN else 0.0

@@ -100,7 +100,7 @@ _ALL = attrgetter(*(f.name for f in fields(Job)))
 
 
 def fingerprint(*traces: Trace) -> str:
-    """The sha256 (hex) of all jobs and durations of these traces in order: equal only for equal work.
+    """The sha256 (hex) of all jobs, durations and regimes of these traces in order: equal only for equal work.
 
     It is the same in every run and on every machine; names, origins and reports do not count.
     """
@@ -108,11 +108,13 @@ def fingerprint(*traces: Trace) -> str:
     for trace in traces:
         digest.update(b"trace")
         for job in trace.jobs:
-            values = (*_ALL(job), trace.durations[job.id])
+            values = (*_ALL(job), trace.durations[job.id], trace.regimes.get(job.id))
             digest.update(repr([_plain(value) for value in values]).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
 def _plain(value: object) -> object:
     """Numbers alike however they are held: 1, 1.0 and numpy's."""
-    return float(value) if isinstance(value, int | float) else value
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value if value is None or isinstance(value, str) else float(value)  # type: ignore[arg-type]

@@ -78,6 +78,7 @@ class Saver:
     def started(self, run: Run) -> None:
         """Its work so far is its first snapshot."""
         self._pasts[run] = [(0.0, run.done)]
+        run.notes.pop("saved", None)
 
     def stopped(self, run: Run) -> None:
         """Its past is forgotten."""
@@ -106,9 +107,11 @@ class Saver:
         return run.begins + pure + max(ceil(pure / self.every) - 1, 0) * self.law.stall
 
     def kept(self, run: Run) -> float:
-        """The work in the last snapshot that was persisted."""
+        """The work in the last snapshot that was persisted, that which is taken for a move included."""
         if not run.job.preemptible and run.job.checkpoint is None:
             return 0.0
+        if self._stage.now >= run.notes.get("saved", inf):
+            return run.done
         wall = self._stage.now - run.begins - self.size(run) / self.law.persist_gb_s
         number = floor(wall / self.cycle)
         return self._at(run, number * self.every) if number > 0 else run.base
@@ -136,5 +139,6 @@ class Saver:
 
     def move(self, run: Run, placement: Placement) -> float:
         """Seconds to save the state and carry it to other nodes."""
+        run.notes["saved"] = self._stage.now + self.save(run)
         near = {node for node, _ in placement} <= {node for node, _ in run.placement}
         return self.save(run) + (0.0 if near else self.size(run) / self.law.move_gb_s)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from math import exp, inf, log
+from math import exp, inf
 
 import numpy as np
 
 from ...traces.job import Job
 from ...traces.trouble import BadInput
-from ..nodes import Node
 from ..vocabulary import Billed
 from .law import Run, Stage
 
@@ -30,7 +29,7 @@ class Pool:
         answer: seconds until one knows that there is none.
         minimum: seconds of rent that are due in any case; 60 at the large clouds.
         egress: USD a GB that leaves its site: AWS 0.09, Azure 0.087, GCP 0.085 to 0.12.
-        image: seconds to fetch a job's image, once for each node that has come; 60 to 300.
+        image: seconds to fetch the jobs' image, once for each node that has come; 60 to 300.
     """
 
     delay: float = 300.0
@@ -87,14 +86,11 @@ class _Clouds:
         self._home = law.home if law.home is not None else next(iter(stage.machines.values())).site
         self._rngs: dict[str, np.random.Generator] = {}
         self._since: dict[str, float] = {}
-        self._images: set[tuple[str, float]] = set()
+        self._images: dict[tuple[str, float], float] = {}
         self._at: dict[int, str | None] = {}
 
     def _pool(self, name: str | None) -> Pool:
         return self._law.pools.get(name or "", _FREE)
-
-    def _node(self, run: Run) -> Node:
-        return self._stage.machines[run.placement[0][0]]
 
     def provision(self, pool: str, nodes: Sequence[str]) -> None:
         """Each comes, or does not, by itself."""
@@ -104,7 +100,7 @@ class _Clouds:
             if rng.random() < how.stockout:
                 stage.at(stage.now + how.answer, partial(stage.decline, pool, [node]))
             else:
-                delay = exp(log(how.delay) + how.sigma * rng.normal()) if how.delay else 0.0
+                delay = how.delay * exp(how.sigma * rng.normal())
                 stage.at(stage.now + delay, partial(self._come, node))
 
     def _come(self, node: str) -> None:
@@ -124,36 +120,34 @@ class _Clouds:
 
     def setup(self, run: Run, resumed: bool) -> float:
         """Image, data and saved state come first."""
-        node, job = self._node(run), run.job
-        seconds = 0.0
-        image = (node.id, self._since.get(node.id, 0.0))
-        if image not in self._images:
-            self._images.add(image)
-            seconds += self._pool(node.pool).image
-        if job.data is not None and node.site not in (job.sites or (self._home,)):
-            seconds += job.data / GB / self._law.wan_gb_s
-        before = self._at.get(job.id, node.site)
-        if before != node.site:
-            seconds += self._travel(job, before)
-        self._at[job.id] = node.site
+        job, site = run.job, self._stage.machines[run.placement[0][0]].site
+        seconds = max(self._fetch(node) for node, _ in run.placement)
+        seconds += self._travel(job, job.data, job.sites[0] if job.sites else self._home, site)
+        seconds += self._travel(job, job.checkpoint, self._at.get(job.id, site), site)
+        self._at[job.id] = site
         return seconds
 
-    def _travel(self, job: Job, site: str | None) -> float:
-        """Seconds in which a job's state leaves a site; its egress is billed."""
-        size = (job.checkpoint or 0) / GB
-        price = max(
-            (self._pool(node.pool).egress for node in self._stage.machines.values() if node.site == site and node.pool),
-            default=0.0,
-        )
-        if size * price:
-            self._bill(size * price, f"egress of job {job.id} from {site}")
-        return size / self._law.wan_gb_s
+    def _fetch(self, node: str) -> float:
+        """Seconds until a node has the image: the first job there has it fetched, the others wait for the rest."""
+        now, since = self._stage.now, self._since.get(node, 0.0)
+        image = self._pool(self._stage.machines[node].pool).image
+        return max(self._images.setdefault((node, since), now + image) - now, 0.0)
+
+    def _travel(self, job: Job, size: int | None, site: str | None, to: str | None) -> float:
+        """Seconds in which a job's data or state travel from a site to another; what leaves is billed there."""
+        if not size or site == to:
+            return 0.0
+        there = (node.pool for node in self._stage.machines.values() if node.site == site and node.pool)
+        price = max((self._pool(pool).egress for pool in there), default=0.0)
+        if price:
+            self._bill(size / GB * price, f"egress of job {job.id} from {site}")
+        return size / GB / self._law.wan_gb_s
 
     def ended(self, job: Job, reason: str) -> None:
         """Results come home; nobody waits for that."""
         site = self._at.pop(job.id, self._home)
-        if reason == "finished" and site != self._home:
-            self._travel(job, site)
+        if reason == "finished":
+            self._travel(job, job.checkpoint, site, self._home)
 
 
 _FREE = Pool(delay=0.0, minimum=0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from ...traces.trouble import BadInput
@@ -45,20 +45,14 @@ class Eyes:
 
 def busy(stage: Stage, accelerator: str) -> float:
     """How busy the jobs on an accelerator make it, 0 to 1."""
-    return min(sum(_one(stage, run, accelerator) for run in stage.on(accelerator)), 1.0)
+    return min(sum(_busy(run) for run in stage.on(accelerator)), 1.0)
 
 
-def _one(stage: Stage, run: Run, accelerator: str) -> float:
+def _busy(run: Run) -> float:
+    """How busy a run makes its part of an accelerator: what it was given of a MIG instance's, else all of it."""
     told = facts_of(run.job.profile)
-    share = _slice(run, accelerator)
-    return share * (USUAL if told is None or told.busy is None else told.busy)
-
-
-def _slice(run: Run, accelerator: str) -> float:
-    """The part of an accelerator that a run can make busy: a MIG instance's, else all of it."""
-    if any("#" in name for name in run.accelerators):
-        return run.share
-    return 1.0
+    part = run.share if any("#" in name for name in run.accelerators) else 1.0
+    return part * (USUAL if told is None or told.busy is None else told.busy)
 
 
 class _Eyes:
@@ -76,17 +70,18 @@ class _Eyes:
         """How busy it is, its memory in use and its link traffic."""
         runs = self._stage.on(sample.accelerator)
         if not runs:
-            return replace(sample, busy=0.0, memory=0, link=0.0)
+            return Sample(sample.accelerator, 0.0, 0, sample.watts, 0.0)
         seen = busy(self._stage, sample.accelerator)
         if self._law.noise:
             seen = min(max(seen * (1 + self._law.noise * float(self._rng.standard_normal())), 0.0), 1.0)
         memory = [_memory(run) for run in runs]
         links = [_link(run) for run in runs]
-        return replace(
-            sample,
-            busy=seen,
-            memory=None if None in memory else sum(m or 0 for m in memory),
-            link=None if None in links else sum(x or 0.0 for x in links),
+        return Sample(
+            sample.accelerator,
+            seen,
+            None if None in memory else sum(m or 0 for m in memory),
+            sample.watts,
+            None if None in links else sum(x or 0.0 for x in links),
         )
 
 

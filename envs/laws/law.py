@@ -81,6 +81,9 @@ class Stage(Protocol):
     def rng(self, *name: str | int) -> np.random.Generator:
         """A generator of the world's seed and a name: what one law draws changes nothing for another."""
 
+    def lots(self, name: str, number: int) -> tuple[float, float]:
+        """Two numbers from 0 to below 1, of the world's seed, a name and a number; a generator would be dear."""
+
     def at(self, time: float, then: Callable[[], None]) -> None:
         """Calls `then` at a time, before jobs are submitted and policies asked."""
 
@@ -160,6 +163,12 @@ class Following(Protocol):
 
     def cut(self, accelerator: str, profiles: tuple[str, ...]) -> float:
         """Seconds that an accelerator needs to be partitioned. One law alone."""
+
+    def offers(self, node: str) -> bool:
+        """Whether a node that was asked for can be had now that it would come; else it is declined."""
+
+    def came(self, node: str) -> None:
+        """A node that was asked for is there."""
 
     def provision(self, pool: str, nodes: Sequence[str]) -> None:
         """These nodes are asked for: `come`, later, or `decline`. One law alone, with `release`."""

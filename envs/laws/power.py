@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -23,11 +23,12 @@ Curve = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """An accelerator draws idle + (tdp - idle) busy^alpha; under a limit, that times speed times energy of Zeus' curves.
+    """An accelerator draws idle + context + (tdp - idle) busy^alpha; under a limit, times Zeus' speed and energy.
 
     Busy is what its jobs make of it, see `eyes`. A job that is set up or saves its work counts as working. A limit is
     the lowest of what was asked by `Cap` and by the tunings of the jobs there; below the lowest limit that was measured
-    nothing changes any more. A gang goes at the pace of its slowest accelerator.
+    nothing changes any more. A gang goes at the pace of its slowest accelerator. The curves are relative: a job that
+    draws more than most may draw somewhat more than a low limit.
 
     Attributes:
         alpha: exponent; 0.7 to 1 where busy is the part of the time that the multiprocessors are active.
@@ -45,8 +46,8 @@ class Power:
         """Raises BadInput that names the key."""
         if not 0 < self.alpha <= 2 or not 0 <= self.idle < 1 or (self.tdp is not None and not self.tdp > 0):
             raise BadInput(
-                f"power: alpha = {self.alpha}, idle = {self.idle}, tdp = {self.tdp}: give an alpha above 0 and up to 2, "
-                "an idle part below 1 and watts above 0"
+                f"power: alpha = {self.alpha}, idle = {self.idle}, tdp = {self.tdp}: give an alpha above 0 and up to "
+                "2, an idle part below 1 and watts above 0"
             )
 
     def begin(self, stage: Stage) -> _Power:
@@ -73,8 +74,8 @@ def curves() -> Mapping[str, Curve]:
 @cache
 def limited(kind: str, part: float) -> tuple[float, float]:
     """Speed, and energy for the same work, under a limit that is so much of the largest."""
-    curve = curves().get(kind, curves()["any"])
-    return float(np.interp(part, curve[:, 0], curve[:, 1])), float(np.interp(part, curve[:, 0], curve[:, 2]))
+    limits, speed, energy = curves().get(kind, curves()["any"]).T
+    return float(np.interp(part, limits, speed)), float(np.interp(part, limits, energy))
 
 
 class _Power:
@@ -83,6 +84,7 @@ class _Power:
         self._kind = {a.id: a.kind for node in stage.machines.values() for a in node.accelerators}
         self._range = {kind: law.range(kind) for kind in set(self._kind.values())}
         self._caps: dict[str, float] = {}
+        self._told = 0  # runs with a limit of their own
 
     def _part(self, accelerator: str) -> float:
         """The limit of an accelerator as a part of the largest."""
@@ -92,10 +94,25 @@ class _Power:
 
     def factor(self, run: Run) -> float:
         """The pace of its slowest accelerator."""
-        if not self._caps and (run.tuning is None or not run.tuning.watts):
+        if not self._caps and not self._told:
             return 1.0
         there = {accelerator.partition("#")[0] for accelerator in run.accelerators}
         return min((limited(self._kind[a], self._part(a))[0] for a in there), default=1.0)
+
+    def started(self, run: Run) -> None:
+        """Its limit is that of those beside it, too."""
+        self._tell(run, 1)
+
+    def stopped(self, run: Run) -> None:
+        """Its limit is over."""
+        self._tell(run, -1)
+
+    def _tell(self, run: Run, sign: int) -> None:
+        if run.tuning is not None and run.tuning.watts:
+            self._told += sign
+            there = dict.fromkeys(accelerator.partition("#")[0] for accelerator in run.accelerators)
+            for other in [one for accelerator in there for one in self._stage.on(accelerator) if one is not run]:
+                self._stage.touch(other)
 
     def capped(self, accelerator: str, watts: float | None) -> None:
         """Who works there changes its pace."""
@@ -112,10 +129,10 @@ class _Power:
         kind, runs = self._kind[name], self._stage.on(name)
         idle, tdp = self._range[kind]
         if not runs:
-            return replace(sample, watts=idle)
+            return Sample(name, sample.busy, sample.memory, idle, sample.link)
         known = facts(kind)
         context = (known.context or 0.0) if self._law.context and known is not None else 0.0
         used = busy(self._stage, name) if sample.busy is None else sample.busy
         full = min(idle + context + (tdp - idle) * used**self._law.alpha, tdp)
         speed, energy = limited(kind, self._part(name))
-        return replace(sample, watts=max(full * speed * energy, idle))
+        return Sample(name, sample.busy, sample.memory, max(full * speed * energy, idle), sample.link)

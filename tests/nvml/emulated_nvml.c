@@ -278,13 +278,25 @@ API nvmlDeviceGetRemappedRows(Device *device, unsigned *correctable, unsigned *b
     return knob(device, "remap", "remap_failed", 0, failed);
 }
 
+/* 230: the recovery action, an unsigned int; 138: KiB sent over NVLink, a long one, scope UINT_MAX for all links. */
+static int field(Device *device, c_nvmlFieldValue_t *asked) {
+    long long sent = number(device->gpu, "nvlink_kib", -1);
+    if (asked->field == 230) {
+        asked->type = 1;
+        asked->value.ui = (unsigned)number(device->gpu, "recovery", 0);
+        return may_answer(device, "recovery");
+    }
+    if (asked->field != 138 || asked->scope != 0xFFFFFFFFu || sent < 0)
+        return NOT_SUPPORTED;
+    asked->type = 3;
+    asked->value.ull = (unsigned long long)sent;
+    return SUCCESS;
+}
+
 API nvmlDeviceGetFieldValues(Device *device, int many, c_nvmlFieldValue_t *fields) {
     ASK(device, NULL);
-    for (int i = 0; i < many; i++) { /* 230: the recovery action, an unsigned int */
-        fields[i].status = fields[i].field == 230 ? may_answer(device, "recovery") : NOT_SUPPORTED;
-        fields[i].type = 1;
-        fields[i].value.ui = (unsigned)number(device->gpu, "recovery", 0);
-    }
+    for (int i = 0; i < many; i++)
+        fields[i].status = field(device, &fields[i]);
     return SUCCESS;
 }
 #endif

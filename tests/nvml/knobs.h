@@ -10,6 +10,7 @@
  *   gpu0/milliwatts     power draw (60000)
  *   gpu0/milliwatts_limit  the enforced limit (400000)
  *   gpu0/millijoules    energy since the driver was loaded (1000000)
+ *   gpu0/nvlink_kib     KiB sent over all its NVLinks together (missing: it has none)
  *   gpu0/celsius        temperature (35)
  *   gpu0/ecc            uncorrected memory errors (0)
  *   gpu0/recovery       recovery action that the driver asks for (0, none)

@@ -1,0 +1,90 @@
+"""Jobs that share an accelerator slow each other down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...traces.trouble import BadInput
+from ..throughputs import opened
+from .law import Run, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """A run keeps of its speed what was measured for each pair; beside several others, the product. A gang keeps the
+    least over its accelerators.
+
+    Two that were infeasible together for want of memory do not both work: the one that came later stands still until
+    the other has left. MIG instances are walls: runs on them feel nobody, but one that was given less than it asked for
+    is slower by as much (as if its work were all computing).
+
+    Attributes:
+        kept: part kept beside another where the pair was not measured, for want of a profile or of the kind: 0.686 is
+            half the median sum of Gavel's pairs on V100.
+        profiles: as in the law of speed.
+    """
+
+    kept: float = 0.686
+    profiles: str = "builtin"
+
+    def __post_init__(self) -> None:
+        """Raises BadInput that names the key."""
+        if not 0 < self.kept <= 1:
+            raise BadInput(f"sharing: kept = {self.kept} cannot be; give a part above 0 and up to 1")
+
+    def begin(self, stage: Stage) -> _Sharing:
+        """Who shares with whom in a world."""
+        return _Sharing(self, stage)
+
+
+class _Sharing:
+    def __init__(self, law: Sharing, stage: Stage) -> None:
+        self._law, self._stage = law, stage
+        self._profiles = opened(law.profiles)
+        self._kind = {a.id: a.kind for node in stage.machines.values() for a in node.accelerators}
+
+    def factor(self, run: Run) -> float:
+        """What it keeps of its speed beside the others."""
+        if any("#" in accelerator for accelerator in run.accelerators):
+            return min(run.share / run.job.share, 1.0)
+        return min((self._on(run, accelerator) for accelerator in run.accelerators), default=1.0)
+
+    def started(self, run: Run) -> None:
+        """Those beside it slow down."""
+        for other in self._beside(run):
+            self._stage.touch(other)
+
+    def stopped(self, run: Run) -> None:
+        """Those that stood beside it speed up."""
+        self.started(run)
+
+    def _beside(self, run: Run) -> Iterator[Run]:
+        there = (r for a in run.accelerators for r in self._stage.on(a) if r is not run and a in r.accelerators)
+        return iter(dict.fromkeys(there))
+
+    def _on(self, run: Run, accelerator: str) -> float:
+        """What a run keeps on one of its accelerators."""
+        there = [one for one in self._stage.on(accelerator) if accelerator in one.accelerators]
+        if len(there) < 2:
+            return 1.0
+        working = self._working(there, accelerator)
+        if run not in working:
+            return 0.0
+        kept = 1.0
+        for other in working:
+            if other is not run:
+                kept *= self._pair(run, other, accelerator)
+        return kept
+
+    def _working(self, there: list[Run], accelerator: str) -> list[Run]:
+        """Those on an accelerator that fit together, first come first served."""
+        working: list[Run] = []
+        for one in there:
+            if all(self._pair(one, other, accelerator) > 0 for other in working):
+                working.append(one)
+        return working
+
+    def _pair(self, run: Run, other: Run, accelerator: str) -> float:
+        found = self._profiles.kept(run.job.profile, other.job.profile, self._kind[accelerator])
+        return self._law.kept if found is None else found
