@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .laws.law import Saving
+from .shares import Fits
 
 
 class Acting:
@@ -22,6 +23,7 @@ class Acting:
         self.saver: Saving | None = self._one("kept")
         self.cloud = self._one("provision")
         self.cutter = self._one("cut")
+        self.fits: Fits | None = getattr(self._one("fits"), "fits", None)
 
     def _all(self, name: str) -> list[Callable[..., Any]]:
         return [getattr(law, name) for law in self._laws if hasattr(law, name)]

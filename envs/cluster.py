@@ -17,6 +17,7 @@ from .mig import instances
 from .nodes import Node, Nodes
 from .room import Room, width
 from .roster import Register, Roster, Running
+from .shares import Fits
 from .space import Space
 from .tenants import Tenants
 from .vocabulary import (
@@ -35,7 +36,6 @@ from .vocabulary import (
     Notice,
     Partition,
     Partitioned,
-    Placement,
     Preempt,
     Priced,
     Provision,
@@ -47,6 +47,7 @@ from .vocabulary import (
     Stopped,
     Submitted,
     Tick,
+    Tuning,
 )
 
 
@@ -96,11 +97,11 @@ class ClusterView(Protocol):
 class Cluster:
     """The ledger. `decide` applies a decision whole or refuses it whole; `observe` follows what happened."""
 
-    def __init__(self, nodes: Nodes, tenants: Tenants | None = None) -> None:
+    def __init__(self, nodes: Nodes, tenants: Tenants | None = None, fits: Fits | None = None) -> None:
         self.now = 0.0
         self.nodes = tuple(nodes)
         self.tenants = tenants
-        self.room = self._space = Space(self.nodes, tenants)
+        self.room = self._space = Space(self.nodes, tenants, fits)
         self.estate = Estate(self.nodes)
         self.meter = Meter(self.estate.nodes)
         self.pending = self._pending = Register[Job](self)
@@ -123,8 +124,8 @@ class Cluster:
                 self._start(decision)
             case Preempt(job):
                 self._preempt(job)
-            case Move(job, placement) | Resize(job, placement):
-                self._relocate(job, placement, resize=isinstance(decision, Resize))
+            case Move() | Resize():
+                self._relocate(decision)
             case Partition(accelerator, profiles):
                 self._partition(decision, accelerator, profiles)
             case Cap():
@@ -183,8 +184,7 @@ class Cluster:
         share = job.share if start.share is None else start.share
         if not 0 < share <= job.share:
             raise InvalidDecision(f"job {job.id} asks for {job.share} of an accelerator, it cannot be given {share}")
-        if start.tuning is not None and not 0 < (start.tuning.watts or 1.0) < inf:
-            raise InvalidDecision(f"job {job.id} cannot be limited to {start.tuning.watts} W")
+        _tell(job, start.tuning)
         self._space.take(job, start.placement, share)
         _, order, attained = self._pending.leave(start.job)
         if self.tenants is not None:
@@ -209,9 +209,11 @@ class Cluster:
             raise InvalidDecision(f"job {job_id} is on its way to another place already")
         return running
 
-    def _relocate(self, job_id: int, placement: Placement, resize: bool) -> None:
+    def _relocate(self, move: Move | Resize) -> None:
+        job_id, placement, resize = move.job, move.placement, isinstance(move, Resize)
         running = self._settled(job_id)
         job, count = running.job, width(placement)
+        _tell(job, move.tuning)
         if not job.preemptible:
             raise InvalidDecision(f"job {job_id} may not be stopped, so it cannot be moved")
         if placement == running.placement or (count == running.gang) is resize:
@@ -223,6 +225,7 @@ class Cluster:
                 raise InvalidDecision(f"job {job_id} cannot be moved while it runs on {kind}, or have {count} of them")
         running.both = self._space.extend(job, running.placement, placement, running.share)
         running.goes = placement
+        running.tuning = running.tuning if move.tuning is None else move.tuning
 
     def _arrive(self, job_id: int) -> None:
         if job_id not in self._running or self._running[job_id].goes is None:
@@ -303,7 +306,7 @@ class Cluster:
             "pending": {j.id: self.attained(j.id) for j in self.pending},
             "held": {j.id: self.attained(j.id) for j in self.held.values()},
             "running": {
-                r.job.id: (r.placement, r.holds, r.goes, r.since, r.attained, r.order, r.stopping, r.share)
+                r.job.id: (r.placement, r.holds, r.goes, r.since, r.attained, r.order, r.stopping, r.share, r.tuning)
                 for r in self.running
             },
             "room": self.room.state(),
@@ -311,3 +314,9 @@ class Cluster:
             "meter": self.meter.state(),
             "submitted": self._submitted,
         }
+
+
+def _tell(job: Job, tuning: Tuning | None) -> None:
+    """Refuses to tell a job what cannot be."""
+    if tuning is not None and not 0 < (tuning.watts or 1.0) < inf:
+        raise InvalidDecision(f"job {job.id} cannot be limited to {tuning.watts} W")

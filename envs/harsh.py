@@ -38,7 +38,6 @@ from .vocabulary import (
     Moved,
     Partition,
     Partitioned,
-    Placement,
     Preempt,
     Provision,
     Ready,
@@ -55,7 +54,7 @@ PATIENCE = 7 * 86400.0
 
 
 class HarshWorld:
-    """A trace happening on nodes under laws.
+    """A trace happening on nodes under laws. Without that of speed, kind and gang do not matter; see docs/world.md.
 
     Args:
         trace: the jobs, and the truth about them.
@@ -66,6 +65,7 @@ class HarshWorld:
         tick: seconds between `Tick` events while anything runs or is to come, None for none.
         seed: of all chance. What one law draws changes nothing for another.
         tuned: jobs are told how to make the best of the hardware they got.
+        opening: decisions that are made before anything happens.
 
     Attributes:
         now, trace, machines, up, runs: see `laws.law.Stage`, which this is.
@@ -84,11 +84,12 @@ class HarshWorld:
         tick: float | None = None,
         seed: int = 0,
         tuned: bool = False,
+        opening: Sequence[Decision] = (),
     ) -> None:
         if not 0 <= restart < float("inf") or (tick is not None and not 0 < tick < float("inf")):
             raise BadInput(f"restart={restart}, tick={tick}: give seconds, 0 or more for a restart, above 0 for a tick")
         self.trace, self.tenants, self.tick, self.seed, self.tuned = trace, tenants, tick, seed, tuned
-        self.nodes = tuple(nodes)
+        self.nodes, self.opening = tuple(nodes), tuple(opening)
         self.rng, self.lots = Chance(seed).rng, Chance(seed).lots
         self._machines = Machines(nodes, lambda: self.now, self.say, self._clear)
         self.machines, self.up = self._machines.of, self._machines.up
@@ -108,6 +109,7 @@ class HarshWorld:
         self._expect()
         every = [*(laws or {}).values(), *([] if tenants is None else [tenants])]
         self._laws = Acting([law.begin(self) for law in every])
+        self.fits = self._laws.fits
         self._pace = Pace(self._sim, self._laws.factors, self._laws.saver)
         self._instruments = Instruments(self.nodes, self.up, self._laws.senses)
 
@@ -120,8 +122,8 @@ class HarshWorld:
                 self._start(decision)
             case Preempt(job):
                 self._preempt(self.runs[job])
-            case Move(job, placement) | Resize(job, placement):
-                self._relocate(self.runs[job], placement, isinstance(decision, Resize))
+            case Move() | Resize():
+                self._relocate(self.runs[decision.job], decision)
             case Cap(accelerator, watts):
                 for tell in self._laws.capped:
                     tell(accelerator, watts)
@@ -176,8 +178,8 @@ class HarshWorld:
         return float(self._sim.now)
 
     def at(self, time: float, then: Callable[[], None]) -> None:
-        """Calls `then` at a time, before jobs are submitted."""
-        Moment(self._sim, time, lambda _: then(), None, URGENT)
+        """Calls `then` at a time, before jobs are submitted. A sum of seconds may be a hair before now: that is now."""
+        Moment(self._sim, max(time, self._sim.now), lambda _: then(), None, URGENT)
 
     def say(self, event: Event) -> None:
         """Tells the ledger."""
@@ -352,22 +354,24 @@ class HarshWorld:
 
     # Moves.
 
-    def _relocate(self, run: Run, placement: Placement, resize: bool) -> None:
-        run.goes = placement
-        seconds = self._laws.saver.move(run, placement) if self._laws.saver is not None else 0.0
+    def _relocate(self, run: Run, move: Move | Resize) -> None:
+        run.goes = move.placement
+        seconds = self._laws.saver.move(run, move.placement) if self._laws.saver is not None else 0.0
         self._courses[run.job.id].halt()
-        Moment(self._sim, self.now + seconds, self._arrives, (run, resize), URGENT)
+        Moment(self._sim, self.now + seconds, self._arrives, (run, move), URGENT)
 
     def _arrives(self, moment: Moment) -> None:
         run: Run = moment._value[0]
+        move: Move | Resize = moment._value[1]
         if self.runs.get(run.job.id) is not run:
             return  # it was lost on the way
         self._vacate(run)
-        assert run.goes is not None
-        run.placement, run.goes = run.goes, None
+        run.placement, run.goes = move.placement, None
+        run.tuning = run.tuning if move.tuning is None else move.tuning
         run.accelerators = tuple(a for _, some in run.placement for a in some)
         run.base, run.begins, run.at = run.done, self.now, self.now
-        self._happened.append(Resized(self.now, run.job.id) if moment._value[1] else Moved(self.now, run.job.id))
+        arrived = Resized if isinstance(move, Resize) else Moved
+        self._happened.append(arrived(self.now, run.job.id))
         self._enter(run, resumed=True)
 
     # Machines.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from .laws.law import Look
 from .nodes import Nodes
 from .vocabulary import Measured, Sample
 
@@ -14,10 +15,10 @@ class Instruments:
     Args:
         nodes: all that may ever be there.
         up: node -> whether it is; nobody sees what is not there.
-        senses: each fills in its part of a sample.
+        senses: each fills in its part of a look.
     """
 
-    def __init__(self, nodes: Nodes, up: Mapping[str, bool], senses: Iterable[Callable[[Sample], Sample]]) -> None:
+    def __init__(self, nodes: Nodes, up: Mapping[str, bool], senses: Iterable[Callable[[Look], None]]) -> None:
         self._up, self._senses = up, list(senses)
         self._node_of = {a.id: node.id for node in nodes for a in node.accelerators}
         self._unseen: dict[str, None] = {}
@@ -40,8 +41,8 @@ class Instruments:
         samples = []
         for accelerator in seen:
             if self._up[self._node_of[accelerator]]:
-                sample = Sample(accelerator)
+                look = Look(accelerator)
                 for sense in self._senses:
-                    sample = sense(sample)
-                samples.append(sample)
+                    sense(look)
+                samples.append(Sample(accelerator, look.busy, look.memory, look.watts, look.link))
         return Measured(now, tuple(samples)) if samples else None

@@ -85,30 +85,41 @@ class Meter:
     @property
     def watts(self) -> float | None:
         """Drawn from the grid now; None until a draw is told."""
-        return sum(self.at(site) for site in self._host) if self._watts else None
+        return self._flows()[0]
+
+    @property
+    def grams_per_second(self) -> float | None:
+        """Of CO2 equivalent, where it is known."""
+        return self._flows()[1]
+
+    @property
+    def usd_per_second(self) -> float | None:
+        """Electricity where its price is known, and rents."""
+        return self._flows()[2]
 
     def at(self, site: str) -> float:
         """Watts that a site draws from the grid."""
         return self._watts.get(site, 0.0) + self._host.get(site, 0.0)
 
-    @property
-    def grams_per_second(self) -> float | None:
-        """Of CO2 equivalent, where it is known."""
-        known = [(site, p.grams_per_kwh) for site, p in self.prices.items() if p.grams_per_kwh is not None]
-        return sum(self.at(site) * grams for site, grams in known) / KWH if known and self._watts else None
-
-    @property
-    def usd_per_second(self) -> float | None:
-        """Electricity where its price is known, and rents."""
-        known = [(site, p.usd_per_kwh) for site, p in self.prices.items() if p.usd_per_kwh is not None]
-        power = sum(self.at(site) * usd for site, usd in known) / KWH if self._watts else 0.0
-        return power + self._rent if self._rent or (known and self._watts) else None
+    def _flows(self) -> tuple[float | None, float | None, float | None]:
+        """Watts, grams and USD in a second, kept until something changes."""
+        if self._flow is None:
+            watts, grams, usd = 0.0, None, None
+            for site in self._host:
+                watts += (here := self.at(site))
+                if (price := self.prices.get(site)) is not None:
+                    if price.grams_per_kwh is not None:
+                        grams = (grams or 0.0) + here * price.grams_per_kwh / KWH
+                    if price.usd_per_kwh is not None:
+                        usd = (usd or 0.0) + here * price.usd_per_kwh / KWH
+            power = usd if self._watts else None
+            paid = None if power is None and not self._rent else (power or 0.0) + self._rent
+            self._flow = (watts, grams, paid) if self._watts else (None, None, paid)
+        return self._flow
 
     def go(self, seconds: float) -> None:
         """Lets time pass."""
-        if self._flow is None:
-            self._flow = self.watts, self.grams_per_second, self.usd_per_second
-        watts, grams, usd = self._flow
+        watts, grams, usd = self._flows()
         if watts is not None:
             self.joules = (self.joules or 0.0) + watts * seconds
         if grams is not None:

@@ -111,7 +111,7 @@ class Summary(Tally):
         utilization: accelerator-seconds held over those that were up.
         measured_utilization: how busy accelerators were measured, in the mean over the accelerator-seconds that were.
         fragmentation: part of the free accelerator-seconds that a job drawn from the log's could not have used, see
-            `Ground.fragments`.
+            `Ground.fragments`; None where no job asked for any.
         goodput: accelerator-seconds of work kept over those that were up.
         energy_kwh, carbon_kg, usd: drawn from the grid, CO2 equivalent, electricity and rents and bills: the ledger's
             meter (`meter.Meter`), from second 0 on.
@@ -152,7 +152,7 @@ def told(story: Story, log: Log, only: Collection[int] | None = None) -> Summary
         makespan=float(ended.end.max()) - story.first if some else None,
         utilization=whole.held / up if some and up else None,
         measured_utilization=busy / known if known else None,
-        fragmentation=fragments / free if some and free else None,
+        fragmentation=fragments / free if some and free and story.wants else None,
         goodput=whole.kept / up if some and up and whole.kept is not None else None,
         energy_kwh=None if meter.joules is None else meter.joules / KWH,
         carbon_kg=None if meter.grams is None else meter.grams / 1000,

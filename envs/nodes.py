@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 from collections import Counter
@@ -66,7 +65,8 @@ class Node:
 Nodes = Sequence[Node]
 
 _TERM = re.compile(r"(?P<nodes>[1-9]\d*)x(?P<each>[1-9]\d*):(?P<kind>[A-Za-z][\w.-]*)")
-_MOST = 1_000_000
+MOST = 1_000_000
+"""Accelerators of a cluster, and what there can be of anything on a node."""
 
 
 def parse(spec: str) -> tuple[Node, ...]:
@@ -87,13 +87,13 @@ def parse(spec: str) -> tuple[Node, ...]:
                 "as in '60x8:V100+20x4:P100', or give a TOML file or openb:NODES.csv"
             )
         count, each, kind = int(term["nodes"]), int(term["each"]), term["kind"]
-        if count * each > _MOST:
+        if count * each > MOST:
             raise BadInput(
-                f"cluster spec {spec!r}: {part!r} has {count * each:,} accelerators, at most {_MOST:,} can be"
+                f"cluster spec {spec!r}: {part!r} has {count * each:,} accelerators, at most {MOST:,} can be"
             )
         nodes += rack(len(nodes), count, each, kind)
-        if sum(len(node.accelerators) for node in nodes) > _MOST:
-            raise BadInput(f"cluster spec {spec!r}: has more than {_MOST:,} accelerators; ask for fewer")
+        if sum(len(node.accelerators) for node in nodes) > MOST:
+            raise BadInput(f"cluster spec {spec!r}: has more than {MOST:,} accelerators; ask for fewer")
     return tuple(nodes)
 
 
@@ -137,8 +137,8 @@ def _rack_of(table: object, first: int, where: str) -> list[Node]:
         if not isinstance(value, known[key]) or isinstance(value, bool) or not _sane(value):  # type: ignore[arg-type]
             raise BadInput(f"{where}: '{key}' cannot be {value!r}")
     count, each = table.get("count", 1), table.get("accelerators", 0)
-    if count < 1 or count * max(each, 1) > _MOST:
-        raise BadInput(f"{where}: 'count' must be 1 or more, and at most {_MOST:,} accelerators in all")
+    if count < 1 or count * max(each, 1) > MOST:
+        raise BadInput(f"{where}: 'count' must be 1 or more, and at most {MOST:,} accelerators in all")
     if not each and "kind" in table:
         raise BadInput(
             f"{where}: 'accelerators' is missing; say how many {table['kind']} a node has, or leave out 'kind'"
@@ -152,7 +152,7 @@ def _rack_of(table: object, first: int, where: str) -> list[Node]:
 
 
 def _sane(value: str | float) -> bool:
-    return bool(value) if isinstance(value, str) else 0 <= value < math.inf
+    return bool(value) if isinstance(value, str) else 0 <= value < 1e9
 
 
 def read_openb(path: Path) -> tuple[Node, ...]:
@@ -162,6 +162,8 @@ def read_openb(path: Path) -> tuple[Node, ...]:
     nodes = []
     for row in read_csv(path, ("sn", "cpu_milli", "memory_mib", "gpu", "model")):
         name, count, kind = row.text("sn"), row.whole("gpu"), row.text("model")
+        if {"#", "/"}.intersection(name):
+            raise row.bad("sn", f"is {name!r}, but # and / are for what is on a node; use other letters")
         if count and not kind:
             raise row.bad("model", "is empty, but the node has accelerators; give their kind")
         nodes.append(

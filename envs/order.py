@@ -11,6 +11,8 @@ from sortedcontainers import SortedList
 T = TypeVar("T")
 Entry = tuple[float, int, int, T]
 """(score, place in the order of submission, job's id, what the roster holds)."""
+FEW = 4
+"""Jobs that are passed over one by one before more of them are looked up at once."""
 MOST_AHEAD = 256
 """Jobs of an order that are looked up at once, when many are passed over."""
 
@@ -46,15 +48,29 @@ class Order(Generic[T]):
 
         When the first tenant is left out the others' lines are merged: a long line that is left out costs nothing.
         """
-        for entry in self._from(self._all, None):
+        entries, passed = self._all, 0
+        entry = entries[0] if entries else None
+        while entry is not None and passed < FEW:
+            yield entry[3]
+            if without:
+                yield from self._merged(entry, without)
+                return
+            passed += entry[2] in self._of
+            at = entries.bisect_right(entry) if passed else 0
+            before, entry = entry, entries[at] if at < len(entries) else None
+        if entry is not None:
+            yield from self._further(before, without)
+
+    def _further(self, after: Entry[T], without: set[str | None] | None) -> Iterator[T]:
+        for entry in self._from(self._all, after):
             yield entry[3]
             if without:
                 yield from self._merged(entry, without)
                 return
 
-    def _from(self, entries: Any, after: Entry[T] | None) -> Iterator[Entry[T]]:
+    def _from(self, entries: Any, after: Entry[T]) -> Iterator[Entry[T]]:
         """Yields the entries behind one, looked up in ever larger pieces: most often few are read."""
-        size, at = 1, 0 if after is None else entries.bisect_right(after)
+        size, at = 1, entries.bisect_right(after)
         while some := list(entries.islice(at, at + size)):
             for entry in some:
                 if entry[2] in self._of:
@@ -67,22 +83,19 @@ class Order(Generic[T]):
             self._lines = {}
             for entry, tenant in self._of.values():
                 self._line(tenant).add(entry)
-        heads: list[tuple[tuple[float, int], int, Entry[T], str | None, Iterator[Entry[T]]]] = []
-        for number, (tenant, line) in enumerate(self._lines.items()):
-            walk = self._from(line, after)
-            first = None if tenant in without else next(walk, None)
-            if first is not None:
-                heads.append((first[:2], number, first, tenant, walk))
+        heads: list[tuple[tuple[float, int], Entry[T], str | None, Any]] = []
+        for tenant, line in self._lines.items():
+            if line and tenant not in without and (at := line.bisect_right(after)) < len(line):
+                heads.append((line[at][:2], line[at], tenant, line))
         heapify(heads)
         while heads:
-            _, number, entry, tenant, walk = heads[0]
+            _, entry, tenant, line = heads[0]
             if tenant not in without and entry[2] in self._of:
                 yield entry[3]
-            behind = None if tenant in without else next(walk, None)
-            if behind is None:
+            if tenant in without or (at := line.bisect_right(entry)) == len(line):
                 heappop(heads)
             else:
-                heapreplace(heads, (behind[:2], number, behind, tenant, walk))
+                heapreplace(heads, (line[at][:2], line[at], tenant, line))
 
     def _line(self, tenant: str | None) -> Any:
         assert self._lines is not None

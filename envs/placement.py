@@ -194,7 +194,7 @@ def _shared(job: Job, room: Room, choose: Callable[..., tuple[float, int]]) -> P
     for accelerator, left in room.left.items():
         bay = room.bays[room.seat[accelerator][0]]
         if need <= left < WHOLE and bay.group in groups and room.hosts(job, bay.host, 1):
-            if room.shares.admits(job, accelerator, need) is not None:
+            if room.admits_beside(job, accelerator, need) is not None:
                 continue
             order = bay.position << 20 | bay.accelerators.index(accelerator)
             able[order] = accelerator

@@ -216,6 +216,7 @@ def builtin() -> Profiles:
     return read(files(__package__).joinpath("profiles.toml").read_text(encoding="utf-8"), "builtin")
 
 
+@cache
 def facts_of(profile: str | None) -> Profile | None:
     """What is known of a family of models, None if nothing is."""
     return builtin().find(profile)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..traces.job import Job
 from .cluster import Cluster
@@ -11,7 +11,7 @@ from .roster import Running
 from .shares import thousandths
 from .space import Space
 from .tenants import Tenants
-from .vocabulary import Preempt
+from .vocabulary import Placement, Preempt
 
 
 class Reclaims:
@@ -51,21 +51,28 @@ class Reclaims:
     def _all(self) -> Iterator[Preempt]:
         if self._asked:
             self._asked = {job for job in self._asked if job in self._cluster.pending}
-        lines = self._late() if self._asked or self._lends() else []
+        may = len(self._cluster.pending) and (self._asked or self._cluster.room.over)
+        lines = self._late() if may else []
         if lines:
-            now, then = self._cluster.room.scratch(), _to_come(self._cluster)
+            now, then = self._cluster.room.scratch() if self._asked else None, _to_come(self._cluster)
             for line in lines:
                 yield from self._demanded(line, now, then)
         waits = (job for line in lines for job in line)
         self._cluster.owe(any(job.id in self._asked and job.id not in self._passed for job in waits))
         self._version = self._cluster.room.version
 
-    def _demanded(self, line: list[Job], now: Space, then: Space) -> Iterator[Preempt]:
-        """What a tenant's jobs demand, up to the first for which nothing helps."""
+    def _demanded(self, line: list[Job], now: Space | None, then: Space) -> Iterator[Preempt]:
+        """What a tenant's jobs demand, up to the first for which nothing helps.
+
+        Args:
+            line: the jobs.
+            now: the room there is, if that matters to anybody who has asked.
+            then: the room there will be when those who are stopping have left.
+        """
         for job in line:
             if job.id in self._passed:
                 continue
-            if (place := packed(job, now)) is not None:
+            if now is not None and (place := packed(job, now)) is not None:
                 now.take(job, place)
                 if job.id in self._asked:
                     self._offered.add(job.id)
@@ -75,20 +82,17 @@ class Reclaims:
                 self._asked.add(job.id)
             yield from (Preempt(running.job.id) for running in giving)
 
-    def _lends(self) -> bool:
-        """Whether anybody borrows."""
-        own = self._tenants.own
-        return any(used > own(name) for name, used in self._cluster.room.usage.items())
-
     def _late(self) -> list[list[Job]]:
         """For each tenant its waiting jobs that its quota covers together, oldest first, if they waited long enough."""
-        found = (self._line(name, line) for name, line in self._cluster.lines.items() if line)
-        return [line for line in found if line]
+        own, used, found = self._tenants.own, self._cluster.room.usage, []
+        for name, line in self._cluster.lines.items():
+            if line and (left := own(name) - used.get(name, 0)) > 0 and (late := self._line(line, left)):
+                found.append(late)
+        return found
 
-    def _line(self, name: str | None, line: Mapping[int, Job]) -> list[Job]:
-        left = self._tenants.own(name) - self._cluster.room.usage.get(name, 0)
+    def _line(self, line: Mapping[int, Job], left: float) -> list[Job]:
         now, patience, found = self._cluster.now, self._tenants.patience, list[Job]()
-        for job in line.values() if left > 0 else ():
+        for job in line.values():
             need = job.gang * thousandths(job.share)
             if need <= left and job.submit + patience <= now:
                 found.append(job)
@@ -99,22 +103,28 @@ class Reclaims:
 
     def _giving_way(self, job: Job, room: Space) -> list[Running] | None:
         """Who has to leave a room so that a job finds a place in it, which it then takes there; None if none helps."""
-        giving: list[Running] = []
-        place, trial = packed(job, room), room.scratch()
-        for running in self._borrowers() if place is None else ():
-            if self._tenants.borrowed(trial.usage, running.job.tenant) > 0:
-                trial.release(running)
-                giving.append(running)
-                if (place := packed(job, trial)) is not None:
-                    break
-        if place is None:
+        giving = [] if packed(job, room) is not None else self._enough(job, room)
+        if giving is None:
             return None
-        giving = _needed(job, room, giving)
         for running in giving:
             room.release(running)
         if (place := packed(job, room)) is not None:
             room.take(job, place)
         return giving
+
+    def _enough(self, job: Job, room: Space) -> list[Running] | None:
+        """As few borrowers, the newest first, as have to leave for a job to find a place; None if all are too few."""
+        borrowers, giving = self._borrowers(), list[Running]()
+        if not borrowers or _without(job, room, borrowers) is None:
+            return None
+        trial = room.scratch()
+        for running in borrowers:
+            if self._tenants.borrowed(trial.usage, running.job.tenant) > 0:
+                trial.release(running)
+                giving.append(running)
+                if packed(job, trial) is not None:
+                    return _needed(job, room, giving)
+        return None
 
     def _borrowers(self) -> list[Running]:
         """Runs that may give way, newest first."""
@@ -132,14 +142,19 @@ def _to_come(cluster: Cluster) -> Space:
     return room
 
 
+def _without(job: Job, room: Space, leaving: Iterable[Running]) -> Placement | None:
+    """Where a job would find its place in a room if these had left."""
+    trial = room.scratch()
+    for running in leaving:
+        trial.release(running)
+    return packed(job, trial)
+
+
 def _needed(job: Job, room: Space, giving: list[Running]) -> list[Running]:
     """Those without whose leaving the job would find no place."""
     needed = giving
     for spared in giving[:-1]:
         fewer = [running for running in needed if running is not spared]
-        trial = room.scratch()
-        for running in fewer:
-            trial.release(running)
-        if packed(job, trial) is not None:
+        if _without(job, room, fewer) is not None:
             needed = fewer
     return needed

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from ..traces.job import Job, Shape
 from .kinds import kind as facts
 from .nodes import Node, Nodes
-from .shares import WHOLE, Shares, thousandths
-from .tenants import Tenants
+from .shares import WHOLE, Fits, Shares, thousandths
+from .tenants import Lends, Tenants
 from .vocabulary import InvalidDecision, Placement
 
 if TYPE_CHECKING:
@@ -76,10 +76,12 @@ class Room:
         count: free whole accelerators in each group.
         total: accelerators of each group, absent ones included; `size` is their sum.
         usage: thousandths of an accelerator that each tenant holds.
+        over: the tenants that hold more than their quota.
+        fits: which profiles can work side by side on one accelerator, None for all.
         owed: somebody waits for what is its own, so nobody may borrow.
     """
 
-    def __init__(self, nodes: Nodes, tenants: Tenants | None = None) -> None:
+    def __init__(self, nodes: Nodes, tenants: Tenants | None = None, fits: Fits | None = None) -> None:
         self.nodes = tuple(nodes)
         self.bays = tuple(_bays(self.nodes))
         self.host = {node.id: position for position, node in enumerate(self.nodes)}
@@ -105,13 +107,15 @@ class Room:
         self._of_kind = {
             kind: tuple(np.array([(b.position, b.host) for b in self.bays if b.group == kind]).T) for kind in self.kinds
         }
-        self.shares = Shares()
+        self.shares, self.fits = Shares(), fits
         self.cpus: list[float] = [math.inf if n.cpus is None else round(n.cpus * WHOLE) for n in self.nodes]
         self.memory: list[float] = [math.inf if n.memory is None else n.memory for n in self.nodes]
         self.tenants = tenants
         self.usage: dict[str | None, int] = {}
         self.owed = False
+        self.over: frozenset[str | None] = frozenset()
         self._headroom: dict[str | None, float] = {}
+        self._lends: Lends | None = None
         self._accepted: dict[Shape, tuple[str, ...]] = {}
         gangs = (known.gangs for b in self.bays if (known := facts(b.kind)) is not None)
         self._open = tenants is None and not any(gangs)
@@ -151,8 +155,15 @@ class Room:
         return copy
 
     def shape(self, job: Job) -> Shape:
-        """What decides where a job can stand: its own shape, and its tenant where tenants matter."""
-        return job.shape if self.tenants is None and job.share == 1 else (*job.shape, job.tenant)
+        """What decides where a job can stand: its own shape, and its tenant and profile where these matter."""
+        return job.shape if self.tenants is None and job.share == 1 else (*job.shape, job.tenant, job.profile)
+
+    def admits_beside(self, job: Job, accelerator: str, need: int) -> str | None:
+        """Why a job cannot have so many thousandths of an accelerator beside those who share it, None if it can."""
+        why = self.shares.admits(job, accelerator, need)
+        if why is not None or self.fits is None:
+            return why
+        return self.shares.clashes(job, accelerator, self.bays[self.seat[accelerator][0]].kind, self.fits)
 
     def kinds_for(self, job: Job) -> tuple[str, ...]:
         """The groups that the job could stand in, in its order; none while its tenant may have no more."""
@@ -195,11 +206,14 @@ class Room:
 
     def _may(self, tenant: str | None, amount: int) -> bool:
         """Whether a tenant may have so many thousandths more; asked for every job of long queues, so remembered."""
-        assert self.tenants is not None
-        if amount <= self.tenants.own(tenant) - self.usage.get(tenant, 0):
-            return True
+        tenants = self.tenants
+        assert tenants is not None
+        if not amount or amount <= tenants.own(tenant) - self.usage.get(tenant, 0):
+            return True  # a job without accelerators takes nothing of a quota
         if tenant not in self._headroom:
-            self._headroom[tenant] = self.tenants.headroom(self.usage, tenant, self.owed)
+            if self._lends is None:
+                self._lends = tenants.lends(self.usage)
+            self._headroom[tenant] = tenants.headroom(self.usage, tenant, self.owed, self._lends)
         return amount <= self._headroom[tenant]
 
     def kind_of(self, accelerator: str) -> str | None:
@@ -261,15 +275,26 @@ class Room:
 
     def could_ever(self, job: Job) -> bool:
         """Whether the job would fit if every node were there and free. Placement policies may be stricter."""
-        there = tuple(replace(node, present=True) for node in self.nodes)
-        empty = Room(there, self.tenants) if self.version or self.shut else self
+        empty = self.emptied() if self.version or self.shut else self
         if job.gang == 0:
             at = job.sites
             return any(fits_node(job, node) for node in self.nodes if not at or node.site in at)
+        if job.share < 1 and next(empty.shares.instances(job, job.share), None) is not None:
+            return bool(empty.kinds_for(job))
         return any(
             sum(count * held.bit_count() for count, held in enumerate(empty.levels_for(job, kind))) >= job.gang
             for kind in empty.kinds_for(job)
         )
+
+    def emptied(self) -> Space:
+        """The same room with every node there and nobody in it; what is partitioned stays so."""
+        from .space import Space
+
+        empty = Space(tuple(replace(node, present=True) for node in self.nodes), self.tenants, self.fits)
+        for accelerator, instances in self.shares.slices.items():
+            empty.close(accelerator)
+            empty.cut(accelerator, tuple(one.profile for one in instances))
+        return empty
 
     def state(self) -> dict[str, object]:
         """What is free, in plain values, for comparing two ledgers."""

@@ -215,18 +215,13 @@ class Roster(Generic[T]):
         Jobs may leave while it is read, as they do when a policy starts them; and tenants may be put into `without`,
         whose jobs are passed over from then on.
         """
-        if not isinstance(score, Moving):
-            yield from self._order(score).walk(without)
-            return
-        for item in self._moving(score):
-            if not without or job_of(item).tenant not in without:
-                yield item
+        return self._moving(score, without) if isinstance(score, Moving) else self._order(score).walk(without)
 
     def first(self, score: Score, count: int) -> list[T]:
         """The first `count` by a fixed score."""
         return self._order(score).first(count)
 
-    def _moving(self, score: Moving) -> Iterator[T]:
+    def _moving(self, score: Moving, without: set[str | None] | None) -> Iterator[T]:
         """Heads are found without sorting; only when one is passed over are the others sorted, once."""
         columns, head = self.columns, None
         while head not in self._held:
@@ -238,7 +233,7 @@ class Roster(Generic[T]):
             yield self[head]
         rows = np.lexsort((columns.order, score.of(columns, self._view.now)))
         for key in [columns.keys[row] for row in rows]:
-            if key != head and key in self._held:
+            if key != head and key in self._held and not (without and self._held[key][1].tenant in without):
                 yield self[key]
 
     def _order(self, score: Score) -> Order[T]:
@@ -273,13 +268,6 @@ class Register(Roster[T]):
         if self._columns is not None:
             self._columns.remove(key)
         return item, order, attained
-
-
-def job_of(item: object) -> Job:
-    """The job that waits, or that of a run."""
-    job = item.job if isinstance(item, Running) else item
-    assert isinstance(job, Job)
-    return job
 
 
 def _holds(item: object) -> float | None:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
+from math import inf
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 
+from ..traces.estimates import with_estimates
 from ..traces.job import Trace
-from ..traces.trouble import BadInput, nearest
+from ..traces.trouble import BadInput, nearest, within
 from . import laws as law_room
 from .harsh import HarshWorld
 from .kinds import kind as facts
 from .laws.law import Law
-from .nodes import Accelerator, Node, Nodes, describe, parse
+from .mig import instances
+from .nodes import MOST, Accelerator, Node, Nodes, describe, parse
 from .session import World
 from .sim import RESTART, SimWorld
+from .space import Space
+from .tables import filenames, filled, nearby
 from .tenants import Tenant, Tenants
-
-T = TypeVar("T")
+from .vocabulary import InvalidDecision, Partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Scenario:
         restart: seconds that a preempted job needs before it works again, where no law of checkpoints says more.
         seed: of all chance.
         tuned: jobs are told how to make the best of the hardware they got.
+        opening: decisions that are made before anything happens: accelerators that are cut into MIG instances.
     """
 
     name: str
@@ -55,11 +61,13 @@ class Scenario:
     restart: float = RESTART
     seed: int = 0
     tuned: bool = False
+    opening: tuple[Partition, ...] = ()
 
     @property
     def plain(self) -> bool:
-        """Whether the plain simulator does: no law, no tenant, nothing that comes or goes."""
-        return not self.laws and not self.tuned and self.tenants is None and all(n.pool is None for n in self.nodes)
+        """Whether the plain simulator does: no law, no tenant, nothing that comes or goes or is cut."""
+        more = self.laws or self.tuned or self.opening or self.tenants is not None
+        return not more and all(node.pool is None for node in self.nodes)
 
     def world(self, trace: Trace, *, tick: float | None = None, seed: int | None = None) -> World:
         """A world in which a trace is about to happen; the same seed, the same chance. Raises BadInput.
@@ -71,16 +79,29 @@ class Scenario:
         """
         if self.plain:
             return SimWorld(trace, self.nodes, restart=self.restart, tick=tick)
-        return HarshWorld(
-            trace,
-            self.nodes,
-            self.laws,
-            tenants=self.tenants,
-            restart=self.restart,
-            tick=tick,
-            seed=self.seed if seed is None else seed,
-            tuned=self.tuned,
-        )
+        try:
+            return HarshWorld(
+                trace,
+                self.nodes,
+                self.laws,
+                tenants=self.tenants,
+                restart=self.restart,
+                tick=tick,
+                seed=self.seed if seed is None else seed,
+                tuned=self.tuned,
+                opening=self.opening,
+            )
+        except BadInput as error:
+            law = "laws." if re.split("[.:]", str(error))[0] in self.laws else ""
+            raise BadInput(f"scenario {self.name}: {law}{error}") from None
+
+    def room(self) -> Space:
+        """The room there is when every node is there, nobody has come, and what is cut at the opening is cut."""
+        room = Space(tuple(replace(node, present=True) for node in self.nodes), self.tenants)
+        for cut in self.opening:
+            room.close(cut.accelerator)
+            room.cut(cut.accelerator, cut.profiles)
+        return room
 
     def drawn(self, number: int) -> Scenario:
         """The same world with another chance: that of the window of this number."""
@@ -97,6 +118,7 @@ class Scenario:
             "restart": self.restart,
             "seed": self.seed,
             "tuned": self.tuned,
+            "opening": [asdict(cut) for cut in self.opening],
         }
 
     def without(self, *names: str) -> Scenario:
@@ -142,6 +164,7 @@ class NodesTable:
         prefix: of their names; the pool's name, or "n".
         cpus, memory_gib: of the host.
         per_rack: nodes in a rack; None for no racks.
+        mig: profiles of the MIG instances into which each accelerator is cut at the opening; none to leave them whole.
         site, pool, present, spot, usd_per_hour, watts: see `nodes.Node`.
     """
 
@@ -152,6 +175,7 @@ class NodesTable:
     cpus: float | None = None
     memory_gib: float | None = None
     per_rack: int | None = None
+    mig: list[str] = field(default_factory=list)
     site: str | None = None
     pool: str | None = None
     present: bool = True
@@ -161,15 +185,29 @@ class NodesTable:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        for key, least in (("count", 1), ("accelerators", 0), ("usd_per_hour", 0), ("watts", 0)):
-            if not least <= getattr(self, key) < 1e6:
-                raise BadInput(f"'{key}' cannot be {getattr(self, key)}; give {least} or more")
+        for key in ("count", "accelerators", "cpus", "memory_gib", "usd_per_hour", "watts"):
+            least, value = int(key == "count"), getattr(self, key)
+            if value is not None and not least <= value < MOST:
+                raise BadInput(f"'{key}' cannot be {value}; give {least} or more, and below {MOST:,}")
+        if self.count * self.accelerators > MOST:
+            raise BadInput(f"'count' x 'accelerators' is {self.count * self.accelerators:,}; {MOST:,} can be at most")
+        for key in ("prefix", "pool"):
+            if set("#/").intersection(getattr(self, key) or ""):
+                raise BadInput(f"'{key}' cannot be '{getattr(self, key)}': # and / are for what is on a node")
         if bool(self.accelerators) is not bool(self.kind):
             raise BadInput("'accelerators' and 'kind' go together; give both or neither")
         if not self.present and self.pool is None:
             raise BadInput("'present = false' needs a 'pool' from which the nodes can be provisioned")
+        if self.spot and self.pool is None:
+            raise BadInput("'spot = true' needs a 'pool' from which nodes that went can be provisioned again")
         if self.per_rack is not None and self.per_rack < 1:
             raise BadInput(f"'per_rack' cannot be {self.per_rack}; give 1 or more")
+        if self.mig and not self.present:
+            raise BadInput("'mig' is for nodes that are there from the beginning; cut others by decisions")
+        try:
+            instances(self.kind, tuple(self.mig))
+        except InvalidDecision as error:
+            raise BadInput(f"'mig' cannot be {self.mig}: {error}") from None
 
     def nodes(self, first: int, pue: float) -> list[Node]:
         """The nodes, named from number `first` on."""
@@ -214,7 +252,7 @@ class TenantTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A scenario's file, its laws apart."""
+    """A scenario's file; its laws are read one by one."""
 
     nodes: list[NodesTable] = field(default_factory=list)
     about: str = ""
@@ -226,6 +264,15 @@ class File:
     patience: float = 0.0
     sites: dict[str, SiteTable] = field(default_factory=dict)
     tenants: dict[str, TenantTable] = field(default_factory=dict)
+    laws: Any = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises BadInput that names the key."""
+        if not 0 <= self.restart < inf:
+            raise BadInput(f"'restart' cannot be {self.restart}; give seconds, 0 or more")
+        if self.seed < 0:
+            raise BadInput(f"'seed' cannot be {self.seed}; give 0 or more")
+        with_estimates(Trace((), {}), self.estimates)
 
 
 def read(text: str, name: str, folder: Path) -> Scenario:
@@ -233,27 +280,41 @@ def read(text: str, name: str, folder: Path) -> Scenario:
     where = f"scenario {name}"
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise BadInput(f"{where}: not valid TOML: {error}") from None
-    said = table.pop("laws", {})
     file = filled(File, table, where)
     if not file.nodes:
         raise BadInput(f"{where}: has no [[nodes]]; say what machines there are")
     nodes: list[Node] = []
+    opening: list[Partition] = []
     for rack in file.nodes:
         if rack.site is not None and file.sites and rack.site not in file.sites:
             raise BadInput(f"{where}: nodes are at site '{rack.site}'.{nearest(rack.site, list(file.sites))}")
-        nodes += rack.nodes(len(nodes), file.sites[rack.site].pue if rack.site in file.sites else 1.0)
+        more = rack.nodes(len(nodes), file.sites[rack.site].pue if rack.site in file.sites else 1.0)
+        nodes += more
+        opening += [Partition(a.id, tuple(rack.mig)) for node in more for a in node.accelerators if rack.mig]
     if twice := len(nodes) - len({node.id for node in nodes}):
         raise BadInput(f"{where}: {twice} nodes have names of others; give their [[nodes]] a 'prefix' of their own")
-    try:
-        who = [Tenant(one, t.weight, t.quota, t.borrow, t.lend) for one, t in file.tenants.items()]
-    except BadInput as error:
-        raise BadInput(f"{where}: {error}") from None
+    with within(where):
+        tenants = Tenants(
+            [Tenant(one, t.weight, t.quota, t.borrow, t.lend) for one, t in file.tenants.items()], file.patience
+        )
     return Scenario(
-        name, tuple(nodes), file.about, file.trace, file.estimates,
-        Tenants(who, file.patience) if who else None, _laws(said, where, folder), file.restart, file.seed, file.tuned,
+        name, tuple(nodes), file.about, None if file.trace is None else _beside(file.trace, folder), file.estimates,
+        tenants if tenants.named else None, _laws(file.laws, where, folder), file.restart, file.seed, file.tuned,
+        tuple(opening),
     )  # fmt: skip
+
+
+def _beside(spec: str, folder: Path) -> str:
+    """The same trace, its file found beside the scenario's file if it is there; options may follow behind commas."""
+    source, colon, path = spec.partition(":") if ":" in spec else ("", "", spec)
+    options = ""
+    while "," in path and not (folder / path).exists():
+        path, _, option = path.rpartition(",")
+        options = f",{option}{options}"
+    made = source in ("synthetic", "fetched") or not (folder / path).exists()
+    return spec if made else f"{source}{colon}{folder / path}{options}"
 
 
 @cache
@@ -277,50 +338,6 @@ def _laws(said: object, where: str, folder: Path) -> dict[str, Law]:
             raise BadInput(f"{where}: there is no law '{name}'.{nearest(name, list(all_laws()))}")
         if not isinstance(said[name], dict):
             raise BadInput(f"{where}: laws.{name} wants a table; an empty [laws.{name}] has all its defaults")
-        laws[name] = filled(all_laws()[name], _near(said[name], folder), f"{where}: laws.{name}")
+        kind = all_laws()[name]
+        laws[name] = filled(kind, nearby(said[name], filenames(kind), folder), f"{where}: laws.{name}", name)
     return laws
-
-
-def _near(value: Any, folder: Path) -> Any:
-    """The same values, with names of files beside the scenario's file as paths."""
-    if isinstance(value, dict):
-        return {key: _near(one, folder) for key, one in value.items()}
-    if isinstance(value, str) and (folder / value).is_file():
-        return str(folder / value)
-    return value
-
-
-def filled(kind: type[T], table: Mapping[str, Any], where: str) -> T:
-    """Makes a record of a TOML table. Raises BadInput that names the key."""
-    from pydantic import TypeAdapter, ValidationError
-
-    _strict(kind)
-    try:
-        return TypeAdapter(kind).validate_python(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
-        if first["type"] == "unexpected_keyword_argument":
-            raise BadInput(f"{where}: unknown key '{key}'.{nearest(str(first['loc'][-1]), _keys(kind))}") from None
-        said = first["msg"].removeprefix("Value error, ")
-        at = (
-            f"'{key}' cannot be {first['input']!r}: " if first["type"] != "value_error" else (f"{key}: " if key else "")
-        )
-        raise BadInput(f"{where}: {at}{said[:1].lower() + said[1:]}") from None
-
-
-def _strict(kind: Any) -> None:
-    """Has unknown keys refused, in a record and in those within it."""
-    kind.__pydantic_config__ = {"extra": "forbid"}
-    for one in _within(kind):
-        _strict(one)
-
-
-def _within(kind: Any) -> list[type]:
-    hints = get_type_hints(kind).values()
-    return [one for hint in hints for one in (hint, *get_args(hint)) if isinstance(one, type) and is_dataclass(one)]
-
-
-def _keys(kind: Any) -> list[str]:
-    """All keys of a record and of those within it."""
-    return [*(f.name for f in fields(kind)), *(key for one in _within(kind) for key in _keys(one))]

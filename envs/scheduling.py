@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -14,7 +13,6 @@ from ..traces.trouble import BadInput
 from .codec import Codec, Mask, Menu, Observation, Starts
 from .nodes import Nodes
 from .rates import Rate, active_jobs
-from .room import Room
 from .scenario import Scenario, of_cluster
 from .session import Session
 from .sim import RESTART
@@ -128,7 +126,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         """Jobs that can never run would end every episode early, and leave their cost unpaid."""
         if self.window is not None and self.window < 1:
             raise BadInput(f"window={self.window}: give 1 job or more, or None for the whole trace")
-        room = Room(tuple(replace(node, present=True) for node in self.nodes), self.world.tenants)
+        room = self.world.room()
         shapes = {room.shape(job): job for job in reversed(self.trace.jobs)}
         never = {shape for shape, job in shapes.items() if not room.could_ever(job)}
         out = [job for job in self.trace.jobs if room.shape(job) in never]

@@ -10,14 +10,15 @@ from .log import Log
 from .nodes import Nodes
 from .reclaims import Reclaims
 from .tuning import with_tuning
-from .vocabulary import SIMPLE, Decision, Event, InvalidDecision, Start
+from .vocabulary import SIMPLE, Decision, Event, InvalidDecision, Move, Resize, Start
 
 
 class World(Protocol):
     """Where decisions become real, and where events come from. It never chooses.
 
     A world may have more, which a session asks for: `does`, the kinds of decisions that it can make real (`SIMPLE` if
-    it does not say); `tenants`, who may hold how much; `tuned`, whether jobs are told how to use what they get.
+    it does not say); `tenants`, who may hold how much; `fits`, which profiles can share an accelerator; `tuned`,
+    whether jobs are told how to use what they get; `opening`, decisions that are made before anything happens.
     """
 
     @property
@@ -46,10 +47,11 @@ class Session:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.cluster = Cluster(world.nodes, getattr(world, "tenants", None))
+        self.cluster = Cluster(world.nodes, getattr(world, "tenants", None), getattr(world, "fits", None))
         self.log = Log(self.cluster.nodes, tenants=self.cluster.tenants)
         self._does: frozenset[type] = getattr(world, "does", SIMPLE)
         self._tuned = bool(getattr(world, "tuned", False))
+        self._opening: Sequence[Decision] = getattr(world, "opening", ())
         tenants = self.cluster.tenants
         self._reclaims = None if tenants is None else Reclaims(self.cluster, tenants)
 
@@ -58,7 +60,7 @@ class Session:
         if type(decision) not in self._does:
             can = ", ".join(sorted(one.__name__ for one in self._does))
             raise InvalidDecision(f"{decision}: {type(self.world).__name__} knows {can} alone")
-        if self._tuned and isinstance(decision, Start):
+        if self._tuned and isinstance(decision, Start | Move | Resize):
             decision = with_tuning(decision, self.cluster)
         self.cluster.decide(decision)
         if self._reclaims is not None and isinstance(decision, Start):
@@ -75,6 +77,9 @@ class Session:
 
         What tenants reclaim is decided here, by the ledger's own rules, whatever the policy.
         """
+        opening, self._opening = self._opening, ()
+        for decision in opening:
+            self.act(decision)
         if self._reclaims is not None:
             self._reclaim(self._reclaims.after_all())
         events = self.world.wait()

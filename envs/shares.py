@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 
 from ..traces.job import Job
@@ -14,7 +14,11 @@ WHOLE = 1000
 
 def thousandths(share: float) -> int:
     """A share in thousandths of an accelerator, at least one."""
-    return max(1, round(share * WHOLE))
+    return WHOLE if share == 1 else max(1, round(share * WHOLE))
+
+
+Fits = Callable[[str | None, str | None, str], bool]
+"""Whether jobs of two profiles can work side by side on one accelerator of a kind; no world says so, all can."""
 
 
 class Shares:
@@ -24,17 +28,19 @@ class Shares:
         left: thousandths that are free, for each accelerator that is shared.
         tenant: who shares it: one tenant alone, as soft shares are no wall.
         memory: bytes that are free on it.
+        guests: the profiles of the jobs that share it.
         slices: the MIG instances of each accelerator that is partitioned.
         open: those of them that are free, as bits.
         seat: instance's id -> (accelerator, position).
     """
 
-    __slots__ = ("left", "memory", "open", "seat", "slices", "tenant")
+    __slots__ = ("guests", "left", "memory", "open", "seat", "slices", "tenant")
 
     def __init__(self) -> None:
         self.left: dict[str, int] = {}
         self.tenant: dict[str, str | None] = {}
         self.memory: dict[str, float] = {}
+        self.guests: dict[str, tuple[str | None, ...]] = {}
         self.slices: dict[str, tuple[Instance, ...]] = {}
         self.open: dict[str, int] = {}
         self.seat: dict[str, tuple[str, int]] = {}
@@ -57,12 +63,19 @@ class Shares:
             return f"{self.memory[accelerator]:.0f} bytes of its memory are left"
         return None
 
+    def clashes(self, job: Job, accelerator: str, kind: str, fits: Fits) -> str | None:
+        """Why a job cannot work beside those who share an accelerator of this kind, None if it can."""
+        worse = next((guest for guest in self.guests[accelerator] if not fits(job.profile, guest, kind)), None)
+        return None if worse is None else f"beside '{worse}' '{job.profile}' does not fit on {kind}"
+
     def enter(self, job: Job, accelerator: str, need: int, memory: int | None) -> None:
         """Gives a part of an accelerator; `memory` is all that it has, bytes."""
         if accelerator not in self.left:
             self.left[accelerator] = WHOLE
             self.tenant[accelerator] = job.tenant
             self.memory[accelerator] = inf if memory is None else memory
+            self.guests[accelerator] = ()
+        self.guests[accelerator] += (job.profile,)
         self.left[accelerator] -= need
         self.memory[accelerator] -= job.memory or 0
 
@@ -71,8 +84,10 @@ class Shares:
         self.left[accelerator] += need
         self.memory[accelerator] += job.memory or 0
         if self.left[accelerator] < WHOLE:
+            at = self.guests[accelerator].index(job.profile)
+            self.guests[accelerator] = self.guests[accelerator][:at] + self.guests[accelerator][at + 1 :]
             return False
-        del self.left[accelerator], self.tenant[accelerator], self.memory[accelerator]
+        del self.left[accelerator], self.tenant[accelerator], self.memory[accelerator], self.guests[accelerator]
         return True
 
     def cut(self, accelerator: str, instances: tuple[Instance, ...], usable: bool) -> None:

@@ -79,8 +79,9 @@ class _Run:
 class SimWorld:
     """A trace happening on nodes.
 
-    A job runs for its recorded duration wherever it is placed. A preempted job keeps its work and pays `restart`
-    seconds when it starts again; a stop takes no time.
+    A job runs for its recorded duration wherever it is placed: on any kind, with any gang within its bounds, and with
+    any share beside any other; what that costs is for the laws of speed and sharing of `HarshWorld`. A preempted job
+    keeps its work and pays `restart` seconds when it starts again; a stop takes no time.
 
     Args:
         trace: the jobs, and the truth about them.

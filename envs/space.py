@@ -99,6 +99,11 @@ class Space(Room):
         """Frees all that a run holds."""
         self.give(running.job, running.holds, running.share)
 
+    def put_back(self, running: Running) -> None:
+        """Undoes `release`, in a scratch room that nobody else has entered since: without asking for quota again."""
+        self.version += 1
+        self._put(running.job, running.holds, running.share)
+
     def fall(self, node: str, accelerators: Iterable[str] = ()) -> None:
         """Takes a node, or some of its accelerators, out of use. Who stands there gives back later."""
         self.version += 1
@@ -246,8 +251,10 @@ class Space(Room):
         """CPUs, host memory and quota go with the accelerators."""
         if self.tenants is not None:
             used = -sign * thousandths(share) * width(placement)
-            self.usage[job.tenant] = self.usage.get(job.tenant, 0) + used
-            self._headroom = {}
+            self.usage[job.tenant] = holds = self.usage.get(job.tenant, 0) + used
+            if (job.tenant in self.over) is not (holds > self.tenants.own(job.tenant)):
+                self.over = self.over ^ {job.tenant}
+            self._headroom, self._lends = {}, None
         if job.cpus is None and job.host_memory is None:
             return
         for node, part in parts(job, placement):
@@ -271,7 +278,7 @@ class Space(Room):
                 elif self.free[position] & bit:
                     continue
                 else:
-                    why = shares.admits(job, accelerator, need)
+                    why = self.admits_beside(job, accelerator, need)
                 if why is not None:
                     raise InvalidDecision(f"job {job.id} needs {need}/{WHOLE} of {accelerator}, {why}")
         if width(placement) > 1 and any(a in shares.seat for _, some in placement for a in some):

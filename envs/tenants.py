@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .laws.law import Run, Stage
 
 WHOLE = 1000
+Lends = tuple[float, dict[str | None, float]]
+"""What tenants leave to others, in all and each: thousandths of an accelerator, below 0 for what it borrows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ class Tenant:
 
     @property
     def own(self) -> float:
-        """Its quota in thousandths of an accelerator."""
-        return inf if self.quota is None else self.quota * WHOLE
+        """Its quota in whole thousandths of an accelerator."""
+        return inf if self.quota is None else float(round(self.quota * WHOLE))
 
 
 class Tenants:
@@ -61,13 +63,21 @@ class Tenants:
     Args:
         tenants: those that are named.
         patience: seconds that a job within its tenant's quota waits while others borrow; then they are preempted.
+
+    Raises:
+        BadInput: for a patience that cannot be.
     """
 
     def __init__(self, tenants: Iterable[Tenant], patience: float = 0.0) -> None:
+        if not 0 <= patience < inf:
+            raise BadInput(f"'patience' cannot be {patience:g}; give seconds, 0 or more")
         self.named = {tenant.name: tenant for tenant in tenants}
         self.patience = patience
         self._owns: dict[str | None, float] = {name: tenant.own for name, tenant in self.named.items()}
-        self._lends = {name: inf if tenant.lend is None else tenant.lend * WHOLE for name, tenant in self.named.items()}
+        self._most: dict[str | None, float] = {
+            name: inf if tenant.lend is None else float(round(tenant.lend * WHOLE))
+            for name, tenant in self.named.items()
+        }
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tenants) and (self.named, self.patience) == (other.named, other.patience)
@@ -105,20 +115,35 @@ class Tenants:
         """Thousandths of an accelerator that a tenant holds beyond its quota."""
         return max(0.0, used.get(name, 0) - self.own(name))
 
-    def headroom(self, used: Mapping[str | None, int], name: str | None, owed: bool) -> float:
+    def lends(self, used: Mapping[str | None, int]) -> Lends:
+        """What all leave to others, given what each holds, thousandths of an accelerator."""
+        each: dict[str | None, float] = {}
+        for name, own in self._owns.items():
+            spare = own - used.get(name, 0)
+            each[name] = min(spare, self._most[name]) if spare > 0 else spare
+        for name, held in used.items():
+            if name not in each:
+                each[name] = -held
+        return sum(each.values()), each
+
+    def headroom(
+        self, used: Mapping[str | None, int], name: str | None, owed: bool, lends: Lends | None = None
+    ) -> float:
         """Thousandths of an accelerator that a tenant may have more.
 
         Args:
             used: what each holds, thousandths of an accelerator.
             name: who asks.
             owed: somebody waits for what is its own: nobody may borrow meanwhile.
+            lends: `lends(used)`, if that is at hand.
         """
         own = self.own(name) - used.get(name, 0)
         if owed or own == inf:
             return own
-        tenant = self[name]
-        most = inf if tenant.borrow is None else tenant.borrow * WHOLE
-        return own + max(min(most, self._lent(used, name)), 0.0)
+        most = self.named[name or ""].borrow if (name or "") in self.named else None
+        total, each = self.lends(used) if lends is None else lends
+        lent = sum(left for other, left in each.items() if other != name) if total == inf else total - each.get(name, 0)
+        return own + max(min(inf if most is None else most * WHOLE, lent), 0.0)
 
     def refuses(self, used: Mapping[str | None, int], name: str | None, amount: int, owed: bool) -> str | None:
         """Why a tenant may not have so many thousandths more, None if it may: see `headroom`."""
@@ -131,15 +156,6 @@ class Tenants:
         if owed:
             return "it would borrow, and others wait for what is theirs"
         return f"its quota is {tenant.quota:g} accelerators, and the others have no more to lend"
-
-    def _lent(self, used: Mapping[str | None, int], name: str | None) -> float:
-        """What the others leave to this one, those that are not named borrowing as well."""
-        left = 0.0
-        for other, own in self._owns.items():
-            if other != (name or ""):
-                spare = own - used.get(other, 0)
-                left += min(spare, self._lends[other or ""]) if spare > 0 else spare
-        return left - sum(held for other, held in used.items() if other not in self._owns and other != name)
 
 
 class Patience:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..traces.job import Job
 from .kinds import kind as facts
 from .profiles import Profiles, builtin
-from .vocabulary import Start, Tuning
+from .vocabulary import Move, Placement, Resize, Start, Tuning
 
 if TYPE_CHECKING:
     from .cluster import ClusterView
@@ -43,13 +43,32 @@ def tuning(job: Job, kind: str, profiles: Profiles | None = None) -> Tuning | No
     return None if told == Tuning() else told
 
 
-def with_tuning(start: Start, cluster: ClusterView) -> Start:
-    """The same start with what its job is to be told for the hardware it gets, unless it says so itself."""
-    first = next((accelerator for _, some in start.placement for accelerator in some), None)
-    if start.tuning is not None or first is None or start.job not in cluster.pending:
-        return start
-    kind = cluster.room.kind_of(first.partition("#")[0])
-    return start if kind is None else replace(start, tuning=tuning(cluster.pending[start.job], kind))
+Placing = Start | Move | Resize
+
+
+def with_tuning(decision: Placing, cluster: ClusterView) -> Placing:
+    """The same decision with what its job is to be told for the hardware it gets, unless it says so itself.
+
+    One that goes on with the same kind keeps what it was told. One of which nothing is known on its new kind is told
+    an empty `Tuning`, so that it forgets what was for the old one.
+    """
+    kind = _kind(decision.placement, cluster)
+    if decision.tuning is not None or kind is None:
+        return decision
+    match decision:
+        case Start(number) if number in cluster.pending:
+            return replace(decision, tuning=tuning(cluster.pending[number], kind))
+        case Move(number) | Resize(number) if number in cluster.running:
+            running = cluster.running[number]
+            if kind != _kind(running.placement, cluster):
+                return replace(decision, tuning=tuning(running.job, kind) or Tuning())
+    return decision
+
+
+def _kind(placement: Placement, cluster: ClusterView) -> str | None:
+    """The kind of the accelerators of a placement; None without any, or for unknown ones."""
+    first = next((accelerator for _, some in placement for accelerator in some), None)
+    return None if first is None else cluster.room.kind_of(first.partition("#")[0])
 
 
 def speedup(told: Tuning | None, profile: str | None, kind: str) -> float:

@@ -30,7 +30,7 @@ class Tuning:
     """What a job is told for the hardware it got. None leaves a thing to the job.
 
     Attributes:
-        precision: "fp32", "tf32", "bf16", "fp8".
+        precision: "fp32", "tf32", "fp16", "bf16" or "fp8"; "fp16" and "bf16" are mixed with fp32.
         compile: whether to compile the model ahead.
         batch: samples a step on each accelerator.
         watts: power cap of each of its accelerators.
@@ -68,18 +68,32 @@ class Preempt:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Let a running job save its work and go on elsewhere. It holds both places until it has `Moved`."""
+    """Let a running job save its work and go on elsewhere. It holds both places until it has `Moved`.
+
+    Attributes:
+        job: its id.
+        placement: where.
+        tuning: what it is told for that hardware; None for what it was told before.
+    """
 
     job: int
     placement: Placement
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """Let a running elastic job go on with another gang. It holds what it had and what it gets until `Resized`."""
+    """Let a running elastic job go on with another gang. It holds what it had and what it gets until `Resized`.
+
+    Attributes:
+        job: its id.
+        placement: where.
+        tuning: what it is told for that hardware; None for what it was told before.
+    """
 
     job: int
     placement: Placement
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True, slots=True)

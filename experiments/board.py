@@ -35,9 +35,12 @@ def about(document: Mapping[str, Any]) -> list[str]:
     seconds = f"seconds {cut['from_second']:,.0f} to {cut['to_second']:,.0f}"
     span = f"{cut['from']} to {cut['to']}" if cut["from"] else seconds
     load = "" if document["load"] == 1.0 else f", submitted {document['load']:g} times as fast"
+    world = f"{document['provenance']['scenario']}: {', '.join(document['provenance']['laws']) or 'no laws'}"
+    scenario = [f"scenario   {world}"] if document["provenance"]["scenario"] else []
     return [
         f"trace      {document['provenance']['trace']}, {cut['part']} part: {cut['jobs']:,} jobs, {span}",
-        f"cluster    {document['provenance']['cluster']}, a restart costs {document['restart_cost']:g} s",
+        f"cluster    {document['provenance']['cluster']}, {document['restarts']}",
+        *scenario,
         f"estimates  {document['estimates']}",
         f"windows    {counts}{load}{offered}; sha256 {windows}",
     ]

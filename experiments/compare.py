@@ -28,7 +28,7 @@ from .intervals import RESAMPLES
 from .options import command_of, option, spoken
 from .report import page
 from .results import Results, replace
-from .scene import Scene, accelerators, jobs, policies, positive, scene, setting, told_estimates
+from .scene import Scene, accelerators, jobs, policies, positive, restarts, scene, setting, told_estimates
 from .screen import progress, say
 from .simulate import Oversized
 from .standing import METRICS, Standing, standings
@@ -211,6 +211,7 @@ def _document(
         "load": args.load,
         "offered_load": offered(part.windows, stage.nodes),
         "restart_cost": stage.setting.restart,
+        "restarts": restarts(stage.setting),
         "placement": args.placement,
         "warnings": list(warnings),
         "metrics": {name: {"name": words, "unit": unit} for name, (words, unit) in METRICS.items()},
@@ -222,6 +223,7 @@ def _document(
             "trace_sha256": fingerprint(trace),
             "cluster": describe(stage.nodes),
             "laws": sorted(stage.setting.laws),
+            "scenario": None if stage.setting.plain else stage.setting.name,
             "split": part.dates(),
             "windows_sha256": contest.windows_sha256,
             "contest_sha256": contest.sha256,

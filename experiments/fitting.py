@@ -8,7 +8,6 @@ from dataclasses import replace
 from ..envs.nodes import Nodes, describe
 from ..envs.placement import Place
 from ..envs.room import Room
-from ..envs.tenants import Tenants
 from ..traces.job import Job, Shape, Trace
 from ..traces.trouble import BadInput
 
@@ -21,7 +20,7 @@ def fitting(
     places: Mapping[str, Place],
     oversized: str = "refuse",
     cure: str = CURE,
-    tenants: Tenants | None = None,
+    room: Room | None = None,
 ) -> tuple[Trace, tuple[Job, ...]]:
     """The trace without jobs that an empty cluster could not hold, and those jobs.
 
@@ -31,14 +30,15 @@ def fitting(
         places: name -> placement function that must find a place for every job that stays.
         oversized: "refuse" or "skip".
         cure: what to do about jobs that are refused.
-        tenants: who may hold how much.
+        room: all the room there can be, if that is more than nodes: tenants, MIG instances.
 
     Raises:
         BadInput: when there are such jobs and they are to be refused (it names the first), or when nothing is left.
     """
     if not trace.jobs:
         raise BadInput(f"trace {trace.name!r} has no jobs; choose another --trace")
-    room = Room(tuple(replace(node, present=True) for node in nodes), tenants)
+    if room is None:
+        room = Room(tuple(replace(node, present=True) for node in nodes))
     never = {shape: why for shape, job in _shapes(trace, room).items() if (why := _why(job, room, places))}
     if not never:
         return trace, ()

@@ -174,10 +174,10 @@ def method(document: Mapping[str, Any]) -> str:
     lines = "".join(f"<tr><td>{escape(head)}</td><td>{escape(text.strip())}</td></tr>" for head, _, text in parted)
     return (
         f'<table class="facts">{lines}</table>'
-        "<p>Every policy met the same windows, estimates, machines and restart cost. "
+        "<p>Every policy met the same windows, estimates, machines, chance and restart costs. "
         f"The first {document['warmup']} jobs of each window fill the cluster and are not scored. "
         "JCT is job completion time, from submission to end. "
-        "Bounded slowdown is max(1, (wait + run) / max(run, 10 s)).</p>"
+        "Bounded slowdown is max(1, JCT / max(run, 10 s)).</p>"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -11,11 +12,13 @@ import click
 from rich.table import Table
 
 from ..envs.nodes import Node, describe
+from ..envs.placement import packed
 from ..envs.scenario import Scenario, shipped
 from ..envs.scenario import scenario as find
 from ..traces.estimates import with_estimates
+from ..traces.job import Trace
 from ..traces.source import open_trace
-from ..traces.trouble import BadInput
+from ..traces.trouble import within
 from .fitting import fitting
 from .options import SETTINGS
 from .screen import number, out
@@ -67,23 +70,37 @@ def check(files: tuple[str, ...]) -> None:
     """
     for name in files:
         found = find(name)
-        jobs = begun(found)
-        what = f"{jobs:,} jobs of its trace were tried" if jobs else "it names no trace of its own"
+        tried = begun(found)
+        what = (
+            f"{len(tried):,} jobs of its trace were tried"
+            if found.trace is not None
+            else "it names no trace of its own"
+        )
         click.echo(f"{name}: well; {describe(found.nodes)}, {len(found.laws)} laws; {what}")
+        for remark in remarks(found, tried):
+            click.echo(f"  note: {remark}")
 
 
-def begun(found: Scenario) -> int:
-    """Begins a world with the first jobs of the scenario's own trace; how many. Raises BadInput where that fails."""
+def remarks(found: Scenario, tried: Trace) -> Iterator[str]:
+    """What its jobs may do for nothing, because the law that would make it cost is off."""
+    if "speed" not in found.laws and any(job.min_gang or job.max_gang for job in tried.jobs):
+        yield "elastic jobs run alike with any gang; [laws.speed] has the gang decide how fast"
+    if "sharing" not in found.laws and any(job.share < 1 for job in tried.jobs):
+        yield "jobs that share an accelerator do not slow each other down; [laws.sharing] has them do so"
+
+
+def begun(found: Scenario) -> Trace:
+    """Begins a world with the first jobs of the scenario's own trace: these. Raises BadInput where that fails."""
     if found.trace is None:
-        return 0
-    trace = open_trace(found.trace, seed=found.seed)
-    trace = with_estimates(trace.first(SAMPLE), found.estimates, found.seed)
-    try:
-        fitting(trace, found.nodes, {}, tenants=found.tenants, cure="mend 'trace' or [[nodes]]")
-    except BadInput as error:
-        raise BadInput(f"scenario {found.name}: {error}") from None
+        found.world(none := Trace((), {}))
+        return none
+    with within(f"scenario {found.name}: trace"):
+        trace = open_trace(found.trace, seed=found.seed).first(SAMPLE)
+    trace = with_estimates(trace, found.estimates, found.seed)
+    with within(f"scenario {found.name}"):
+        fitting(trace, found.nodes, {"packed": packed}, room=found.room(), cure="mend 'trace' or [[nodes]]")
     found.world(trace)
-    return len(trace)
+    return trace
 
 
 @command.command(context_settings=SETTINGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from ..envs.session import Policy
 from ..traces.estimates import with_estimates
 from ..traces.job import Job, Trace
 from ..traces.source import open_trace
-from ..traces.trouble import BadInput
+from ..traces.trouble import BadInput, within
 from .fitting import fitting
 from .names import check_estimates, check_restart, policy
 
@@ -82,7 +83,10 @@ def jobs(args: Asked, world: Scenario) -> Trace:
     spec = args.trace or world.trace
     if spec is None:
         raise BadInput(f"--trace: {world.name} names no jobs of its own; give FORMAT:PATH or synthetic:PRESET")
-    return loaded(spec, args.estimates or world.estimates, args.seed, args.limit)
+    with nullcontext() if args.trace else within(f"scenario {world.name}: trace"):
+        found = open_trace(spec, seed=args.seed)
+    found = found if args.limit is None else found.first(args.limit)
+    return with_estimates(found, args.estimates or world.estimates, args.seed)
 
 
 def told_estimates(mode: str) -> str:
@@ -105,15 +109,9 @@ def policies(names: Sequence[str], placement: str | None, restart: float) -> dic
     return found
 
 
-def loaded(spec: str, estimates: str, seed: int, limit: int | None) -> Trace:
-    """Opens a trace and gives its jobs their estimates. Raises BadInput."""
-    trace = open_trace(spec, seed=seed)
-    return with_estimates(trace if limit is None else trace.first(limit), estimates, seed)
-
-
 def scene(trace: Trace, world: Scenario, chosen: Mapping[str, Policy], oversized: str) -> Scene:
     """Sees that every job can run and every policy knows what it needs. Raises BadInput where that is not so."""
-    trace, skipped = fitting(trace, world.nodes, places(chosen), oversized, tenants=world.tenants)
+    trace, skipped = fitting(trace, world.nodes, places(chosen), oversized, room=world.room())
     for name, one in chosen.items():
         check_estimates(name, one, trace)
     return Scene(trace, world, skipped)

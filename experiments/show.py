@@ -145,7 +145,8 @@ def facts(whole: Summary) -> Iterator[str]:
         ("goodput {}", whole.goodput),
         ("fragments {} of what was free", whole.fragmentation),
     )
-    yield f"use        {_said((text, None if value is None else share(value)) for text, value in parts)}"
+    if use := _said((text, None if value is None else share(value)) for text, value in parts):
+        yield f"use        {use}"
     yield f"work       {work(whole.work)}"
     stops = {"preempted": whole.preemptions, "lost": whole.losses, "restarts": whole.restarts}
     stops |= {"moves": whole.moves, "resizes": whole.resizes}

@@ -176,5 +176,5 @@ def _memory(axes: Axes, hours: Mapping[str, Pair]) -> None:
     axes.set_title("Autocorrelation (dashed: generated)")
     axes.set_xlabel("lag, hours")
     axes.set_xticks(range(0, 97, 24))
-    axes.set_ylim(top=1.02)
-    axes.legend(loc="upper right")
+    axes.set_ylim(top=1.22)
+    axes.legend(loc="upper center", ncols=3, columnspacing=1, handlelength=1.2, fontsize=7)

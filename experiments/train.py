@@ -123,7 +123,7 @@ def parts(args: Train) -> Parts:
     """Opens the trace, leaves out what cannot run, splits it by time. Raises BadInput where a part is too short."""
     world = setting(args)
     there = {args.placement: place(args.placement)}
-    whole, skipped = fitting(jobs(args, world), world.nodes, there, args.oversized, tenants=world.tenants)
+    whole, skipped = fitting(jobs(args, world), world.nodes, there, args.oversized, room=world.room())
     train, validation, test = split(whole, FRACTIONS, GAP)
     for name, part in (("training", train), ("validation", validation)):
         if len(part) < args.jobs:

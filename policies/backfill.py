@@ -40,7 +40,7 @@ class Easy:
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
         """Yields starts: in order while they fit, then those that overtake."""
-        without = set[str | None]()
+        without: set[str | None] = set()
         for head in cluster.pending.by(self.order, without):
             placement = self.place(head, cluster.room)
             if placement is not None:

@@ -43,7 +43,7 @@ class Preemptive:
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
         """Yields starts, and then stops for the first that does not fit."""
-        without = set[str | None]()
+        without: set[str | None] = set()
         for job in cluster.pending.by(self.waiting, without):
             placement = self.place(job, cluster.room)
             if placement is not None:
@@ -76,7 +76,7 @@ class Preemptive:
     def _needed(self, job: Job, asked: list[Running], room: Space) -> Iterator[Running]:
         """Of those asked, the ones that the job cannot do without; the best placed in line are spared first."""
         for running in reversed(asked):
-            room.take(running.job, running.placement, running.share)
+            room.put_back(running)
             if not self.place(job, room):
                 room.release(running)
                 yield running

@@ -66,14 +66,14 @@ class Ranked:
     def _strict(self, cluster: ClusterView) -> Iterator[Decision]:
         if isinstance(self.score, Moving) and not len(fitting(cluster)):
             return  # moving scores are dear
-        without = set[str | None]()
+        without: set[str | None] = set()
         for job in cluster.pending.by(self.score, without):
-            if (placement := self.place(job, cluster.room)) is not None:
-                yield Start(job.id, placement)
-            elif cluster.room.admits(job):
-                return
-            else:
+            if not cluster.room.admits(job):
                 without.add(job.tenant)
+            elif (placement := self.place(job, cluster.room)) is not None:
+                yield Start(job.id, placement)
+            else:
+                return
 
     def _loose(self, cluster: ClusterView) -> Iterator[Decision]:
         failed: set[Shape] = set()

@@ -24,6 +24,12 @@ FILES = {
     "before.csv": "submit,duration\n-4,10\n",
     "torn/policy.json": '{"gpuyard_policy": 1, "codec',
     "bare/notes.txt": "",
+    "patience.toml": "patience = -5\n[[nodes]]\ncount = 2\n[tenants.a]\nquota = 2\n",
+    "seed.toml": "seed = -1\n[[nodes]]\ncount = 2\n[laws.failures]\n",
+    "shape.toml": "[[nodes]]\ncount = 2\n[laws.failures]\nshape = 0.001\n",
+    "young.toml": "[[nodes]]\ncount = 2\n[laws.checkpoints]\ninterval = 0\nmtbf = -5\n",
+    "recorded.toml": '[[nodes]]\naccelerators = 1\nkind = "V100"\n[laws.failures]\nrecorded = "gone.csv"\n',
+    "trace.toml": 'trace = "philly:gone.csv"\n[[nodes]]\ncount = 2\n',
 }
 TRACE = ("--trace", "philly:good.csv")
 CLUSTER = ("--cluster", "1x2:V100")
@@ -63,6 +69,21 @@ CASES = {
     "negative cost": (("simulate", *TRACE, *CLUSTER, *FIFO, "--restart-cost", "-1"), ("--restart-cost",)),
     "log is a folder": (("simulate", *TRACE, *CLUSTER, *FIFO, "--log", "."), ("--log",)),
     "unknown command": (("simulat",), ("simulat", "'simulate'")),
+    "patience": (("scenario", "check", "patience.toml"), ("patience.toml", "'patience' cannot be -5")),
+    "patience at work": (
+        ("simulate", *TRACE, "--scenario", "patience.toml", *FIFO),
+        ("patience.toml", "'patience' cannot be -5"),
+    ),
+    "seed": (("simulate", *TRACE, "--scenario", "seed.toml", *FIFO), ("seed.toml", "'seed' cannot be -1")),
+    "shape": (("scenario", "check", "shape.toml"), ("shape.toml", "laws.failures: shape = 0.001")),
+    "mtbf": (("scenario", "check", "young.toml"), ("young.toml", "laws.checkpoints: mtbf = -5.0")),
+    "recorded": (("scenario", "check", "recorded.toml"), ("recorded.toml", "laws.failures.recorded", "gone.csv")),
+    "recorded at work": (
+        ("simulate", *TRACE, "--scenario", "recorded.toml", *FIFO),
+        ("recorded.toml", "laws.failures.recorded", "gone.csv"),
+    ),
+    "scenario's trace": (("scenario", "check", "trace.toml"), ("trace.toml: trace: ", "gone.csv")),
+    "scenario's trace at work": (("simulate", "--scenario", "trace.toml", *FIFO), ("trace.toml: trace: ", "gone.csv")),
     "one policy to compare": (("compare", *TRACE, *CLUSTER, *FIFO, "--out", "o"), ("--policy",)),
     "stranger as reference": (
         ("compare", *TRACE, *CLUSTER, *FIFO, "--policy", "las", "--out", "o", "--reference", "lass"),

@@ -9,7 +9,7 @@ import pytest
 
 from gpuyard.envs.scheduling import SchedulingEnv
 from gpuyard.experiments import benchmark as module
-from gpuyard.experiments.benchmark import Benchmark, Measure, bare_simpy, crowded, environment, run, whole_trace
+from gpuyard.experiments.benchmark import Benchmark, Measure, bare_simpy, crowded, environment, harsh, run, whole_trace
 from gpuyard.traces.job import Job, Trace
 
 
@@ -41,6 +41,14 @@ def test_the_ratio_is_of_what_was_measured() -> None:
     assert bare.value is not None
     assert ratio.value == pytest.approx(ours.value / bare.value)
     assert ratio.target == 0.4
+
+
+def test_the_harsh_ratio_is_of_what_was_measured() -> None:
+    laws, none, ratio = harsh("campus", "synthetic:philly,jobs=100,largest=8,profiles=1")
+    assert laws.value is not None
+    assert none.value is not None
+    assert ratio.value == pytest.approx(laws.value / none.value)
+    assert (ratio.target, ratio.note.split(", ")[0]) == (0.2, "checkpoints")
 
 
 def test_the_loaded_environment_is_loaded() -> None:

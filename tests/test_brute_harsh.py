@@ -44,7 +44,7 @@ from gpuyard.envs.vocabulary import (
 )
 from gpuyard.traces.job import Job, Trace
 
-STEP = 1 / 128
+STEP = 1 / 256
 NODES = parse("2x2:V100")
 SEATS = [(n.id, a.id) for n in NODES for a in n.accelerators]
 HORIZON = 8.0
@@ -242,13 +242,13 @@ def tell(story: Story) -> tuple[Session, Steps, dict[int, float], dict[int, floa
     lost = {number: sum(stop.lost for stop in stops if stop.job == number) for number in {s.job for s in stops}}
     asks = [time for time, decision in script] + [fall[0] for fall in story.falls]
     near = [abs(stop.time - time) for stop in stops for time in asks if stop.time != time]
-    assume(min(near, default=1.0) > 8 * STEP)
+    assume(min(near, default=1.0) > 16 * STEP)
     steps.play(script, {j.id: j for j in story.trace.jobs}, list(story.falls), last)
     energy = steps.joules
     while steps.bodies and steps.now < last + 5:
         steps.go(STEP)
     steps.joules = energy
-    assume(steps.edge > 8 * STEP)
+    assume(steps.edge > STEP * (1 + steps.changes))
     return session, steps, ends, lost
 
 

@@ -23,10 +23,23 @@ from gpuyard.envs.laws.speed import Speed
 from gpuyard.envs.laws.sweeps import Sweeps
 from gpuyard.envs.laws.tuned import Tuned
 from gpuyard.envs.log import Log
-from gpuyard.envs.nodes import Nodes, parse, rack
+from gpuyard.envs.nodes import Accelerator, Node, Nodes, parse, rack
 from gpuyard.envs.session import Policy, Session, World
 from gpuyard.envs.sim import SimWorld
-from gpuyard.envs.vocabulary import Preempt, Ready, Stopped
+from gpuyard.envs.tenants import Tenant, Tenants
+from gpuyard.envs.vocabulary import (
+    Cap,
+    InvalidDecision,
+    Move,
+    NodeDown,
+    Partition,
+    Preempt,
+    Provision,
+    Ready,
+    Start,
+    Stopped,
+    Tuning,
+)
 from gpuyard.experiments.names import policy
 from gpuyard.traces.estimates import with_estimates
 from gpuyard.traces.job import Job, Trace
@@ -128,3 +141,135 @@ def test_without_laws_all_sorts_of_jobs_fare_as_in_the_plain_simulator(name: str
     plain, harsh = both(with_estimates(motley(1200, 1), "noisy:0.8", 0), nodes, policy(name))
     assert {Ready, Stopped, Preempt} - {type(e) for e in plain.entries} <= ({Preempt} if name[0] in "fe" else set())
     assert plain.sha256() == harsh.sha256()
+
+
+# What random decisions found, as stories.
+
+
+@dataclass(frozen=True)
+class Told:
+    """Things that befall machines at given times."""
+
+    what: Callable[[Stage], Iterable[tuple[float, Callable[[], None]]]]
+
+    def begin(self, stage: Stage) -> object:
+        for time, then in self.what(stage):
+            stage.at(time, then)
+        return object()
+
+
+def at(*times: float) -> Trace:
+    """Jobs that want nothing, and nobody starts: something happens when they come."""
+    return Trace(tuple(Job(n, time, 0) for n, time in enumerate(times)), dict.fromkeys(range(len(times)), 1.0))
+
+
+def test_a_broken_spot_node_may_be_taken_away() -> None:
+    """It is broken at 1, reclaimed at 2; what was to be mended at 3 is not there any more."""
+    nodes = (Node("s0", (Accelerator("s0/0", "V100"),), pool="spot", spot=True, usd_per_hour=3600.0),)
+    told = Told(
+        lambda stage: [
+            (1.0, lambda: stage.fall("s0", "failed")),
+            (2.0, lambda: stage.fall("s0", "reclaimed")),
+            (3.0, lambda: stage.rise("s0", "failed")),
+        ]
+    )
+    session = Session(HarshWorld(at(0, 4), nodes, {"told": told}))
+    while session.advance():
+        pass
+    assert [(e.time, e.reason) for e in session.log.entries if isinstance(e, NodeDown)] == [
+        (1.0, "failed"),
+        (2.0, "reclaimed"),
+    ]
+    assert session.cluster.estate.states["s0"] == "absent"
+    assert session.cluster.meter.usd == 1.0, "it cost 1 USD a second, for the one second that it was there"
+    session.act(Provision("spot"))
+
+
+def test_time_does_not_go_back_for_sums_that_were_rounded() -> None:
+    """0.1 + 0.7 is a hair less than 0.8."""
+    told = Told(lambda stage: [(0.8, lambda: stage.at(0.1 + 0.7, lambda: stage.fall("n0", "failed")))])
+    session = Session(HarshWorld(at(0, 1), parse("1x1:V100"), {"told": told}))
+    while session.advance():
+        pass
+    assert [e.time for e in session.log.entries if isinstance(e, NodeDown)] == [0.8]
+
+
+def test_an_accelerator_that_is_mended_while_it_is_cut_is_not_whole() -> None:
+    """It is cut from 0 to 15, broken from 1 to 2. At 3 nobody can have all of it, at 20 nobody can, either."""
+    nodes = (Node("m0", (Accelerator("m0/0", "A100"),)),)
+    told = Told(
+        lambda stage: [
+            (1.0, lambda: stage.fall("m0", "failed", ("m0/0",))),
+            (2.0, lambda: stage.rise("m0", "failed", ("m0/0",))),
+        ]
+    )
+    trace = Trace((Job(0, 0.0), Job(1, 3.0, 0), Job(2, 20.0, 0)), dict.fromkeys(range(3), 1.0))
+    session = Session(HarshWorld(trace, nodes, {"told": told, "partitions": Partitions(seconds=5, reset=10)}))
+    session.advance()
+    session.act(Partition("m0/0", ("1g.5gb",) * 7))
+    while session.advance():
+        if session.cluster.now >= 2:
+            assert session.cluster.room.spare == 0
+            with pytest.raises(InvalidDecision, match="cannot have m0/0"):
+                session.act(Start(0, (("m0", ("m0/0",)),)))
+    assert session.cluster.room.shares.open == {"m0/0": 0b1111111}
+
+
+@pytest.mark.parametrize(
+    ("cpus", "quota", "why"), [(3.0, None, "more CPUs"), (None, 1, "it may borrow 0"), (2.0, 2, "")]
+)
+def test_a_move_needs_room_for_both_places(cpus: float | None, quota: int | None, why: str) -> None:
+    nodes = rack(0, 1, 2, "V100", cpus=4)
+    tenants = Tenants([Tenant("a", quota=quota, borrow=0)])
+    job = Job(0, 0.0, cpus=cpus, tenant="a")
+    session = Session(HarshWorld(Trace((job,), {0: 5.0}), nodes, tenants=tenants))
+    session.advance()
+    session.act(Start(0, (("n0", ("n0/0",)),)))
+    before = session.cluster.state()
+    if why:
+        with pytest.raises(InvalidDecision, match=why):
+            session.act(Move(0, (("n0", ("n0/1",)),)))
+        assert session.cluster.state() == before
+    else:
+        session.act(Move(0, (("n0", ("n0/1",)),)))
+        assert session.cluster.room.cpus == [0]
+
+
+def test_a_job_without_accelerators_takes_nothing_of_a_quota() -> None:
+    """Tenant b borrowed both of a's, who came for them too late: its job for CPUs alone starts all the same."""
+    tenants = Tenants([Tenant("a", quota=2), Tenant("b", quota=0)])
+    trace = Trace(
+        (Job(0, 0.0, 2, tenant="b", preemptible=False), Job(1, 1.0, 2, tenant="a"), Job(2, 1.0, 0, tenant="b")),
+        {0: 5.0, 1: 5.0, 2: 5.0},
+    )
+    session = Session(HarshWorld(trace, parse("1x2:V100"), tenants=tenants))
+    session.advance()
+    session.act(Start(0, (("n0", ("n0/0", "n0/1")),)))
+    session.advance()
+    assert session.cluster.room.admits(trace.jobs[2])
+    session.act(Start(2, (("n0", ()),)))
+
+
+def test_a_gang_stands_neither_on_instances_nor_on_an_odd_number_of_tpus() -> None:
+    nodes = (*rack(0, 1, 1, "A100"), *rack(1, 1, 4, "TPU-v5e"))
+    gang, elastic = Job(0, 0.0, 2, kinds=("A100",)), Job(1, 0.0, 4, kinds=("TPU-v5e",), min_gang=1, max_gang=4)
+    session = Session(HarshWorld(Trace((gang, elastic), {0: 1.0, 1: 1.0}), nodes))
+    session.advance()
+    session.act(Partition("n0/0", ("1g.5gb",) * 7))
+    session.advance()
+    with pytest.raises(InvalidDecision, match="cannot stand on MIG instances"):
+        session.act(Start(0, (("n0", ("n0/0#0", "n0/0#1")),), share=0.1))
+    with pytest.raises(InvalidDecision, match="cannot have 3 of TPU-v5e"):
+        session.act(Start(1, (("n1", ("n1/0", "n1/1", "n1/2")),)))
+    session.act(Start(1, (("n1", ("n1/0",)),)))
+
+
+@pytest.mark.parametrize("watts", [0.0, -1.0, float("inf"), float("nan")])
+def test_limits_are_numbers_of_watts(watts: float) -> None:
+    session = Session(HarshWorld(at(0), parse("1x1:V100")))
+    session.advance()
+    with pytest.raises(InvalidDecision, match="cannot be limited"):
+        session.act(Cap("n0/0", watts))
+    if watts:
+        with pytest.raises(InvalidDecision, match="cannot be limited"):
+            session.act(Start(0, (("n0", ()),), Tuning(watts=watts)))

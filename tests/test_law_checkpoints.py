@@ -82,6 +82,23 @@ def test_asked_to_stop_it_saves_within_its_grace(
     assert ended(told) == ends((leaves, 0, "preempted", kept, lost))
 
 
+@pytest.mark.parametrize(
+    ("job", "gigabytes"),
+    [
+        (Job(0, 0.0), 5.0),
+        (Job(0, 0.0, profile="resnet"), 0.204),
+        (Job(0, 0.0, profile="unheard-of"), 5.0),
+        (Job(0, 0.0, profile="resnet", checkpoint=1_000_000_000), 1.0),
+    ],
+)
+def test_the_state_is_what_the_job_says_else_its_family_s_else_5_gb(job: Job, gigabytes: float) -> None:
+    """Asked to stop at 50: 10 s + size / 1 GB/s. At 100 it comes back: 30 s + size / 2 GB/s, and the 50 s left."""
+    told = tell([(job, 100.0)], "1x1:V100", LAW, [BEGIN, (50.0, Preempt(0)), (100.0, Start(0, HERE))])
+    assert ended(told) == ends(
+        (60 + gigabytes, 0, "preempted", 50.0, 0.0), (180 + gigabytes / 2, 0, "finished", 100.0, 0.0)
+    )
+
+
 def test_a_stop_that_takes_until_its_end_is_a_stop() -> None:
     """Asked at 85 it does not work any more, and leaves at 100, when it would have finished."""
     told = tell([(JOB, 100.0)], "1x1:V100", LAW, [BEGIN, (85.0, Preempt(0))])
@@ -158,6 +175,9 @@ def test_youngs_interval() -> None:
     """sqrt(2 x 10 x 500) = 100."""
     law = {"checkpoints": replace(CALM, interval=0.0, mtbf=500.0)}
     assert ended(tell([(JOB, 250.0)], "1x1:V100", law, [BEGIN])) == ends((270.0, 0, "finished", 250.0, 0.0))
+    for mtbf in (-5.0, float("nan"), float("inf")):
+        with pytest.raises(BadInput, match="mtbf = "):
+            Checkpoints(interval=0, mtbf=mtbf)
     with pytest.raises(BadInput, match="Young's optimum"):
         replace(CALM, interval=0.0)
 

@@ -7,14 +7,22 @@ from site to site.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 
+from gpuyard.envs.cluster import ClusterView
+from gpuyard.envs.laws.checkpoints import Checkpoints
 from gpuyard.envs.laws.clouds import Clouds, Pool
+from gpuyard.envs.laws.law import Law
 from gpuyard.envs.nodes import Accelerator, Node
+from gpuyard.envs.placement import packed
+from gpuyard.envs.scenario import scenario
+from gpuyard.envs.session import Session
 from gpuyard.envs.vocabulary import (
     Billed,
+    Decision,
     Declined,
     InvalidDecision,
     Move,
@@ -23,12 +31,14 @@ from gpuyard.envs.vocabulary import (
     NodeUp,
     Placement,
     Preempt,
+    Priced,
     Provision,
     Release,
     Start,
 )
 from gpuyard.experiments.names import policy
 from gpuyard.traces.job import Job
+from gpuyard.traces.source import open_trace
 from gpuyard.traces.synthetic import generate
 from gpuyard.traces.trouble import BadInput
 from tales import at, ended, ends, said, tell
@@ -141,7 +151,7 @@ def test_data_travel_first() -> None:
     ],
 )
 def test_data_are_at_the_first_of_their_sites(sites: tuple[str, ...], there: Placement, end: float, usd: float) -> None:
-    job = Job(0, 0.0, data=5 * GB, sites=sites)
+    job = Job(0, 0.0, data=5 * GB, sites=sites, checkpoint=0)
     told = tell([(job, 100.0)], NODES, LAW, [RENT, (300.0, Start(0, there))])
     assert ended(told) == ends((end, 0, "finished", 100.0, 0.0))
     assert sum(bill.usd for bill in said(told, Billed)) == pytest.approx(usd)
@@ -174,6 +184,53 @@ def test_a_move_home_takes_its_state_and_its_data_along() -> None:
     told = tell([(job, 100.0)], NODES, LAW, script)
     assert ended(told) == ends((568.0, 0, "finished", 100.0, 0.0))
     assert sum(bill.usd for bill in said(told, Billed)) == pytest.approx(0.54)
+
+
+@pytest.mark.parametrize(
+    ("clouds", "from_", "to", "there", "end"),
+    [
+        (True, HALL, CLOUD, 420.0, 575.0),
+        (True, CLOUD, at("c1/0"), 430.0, 565.0),
+        (False, HALL, CLOUD, 430.0, 565.0),
+    ],
+)
+def test_a_move_between_sites_carries_the_state_once(
+    clouds: bool, from_: Placement, to: Placement, there: float, end: float
+) -> None:
+    """Asked at 400 with 100 s done of 200: 10 + 10 / 1 = 20 s of saving. Restoring takes 30 + 10 / 2 = 35 s.
+
+    Between sites 10 GB take 20 s at 0.5 GB/s, when the job has its new place; to another node of the cloud, or of
+    whatever there is without the law, 10 s at 1 GB/s before it has.
+    """
+    laws: dict[str, Law] = {"checkpoints": Checkpoints(interval=1000, stall=10)}
+    if clouds:
+        laws["clouds"] = Clouds({"cloud": Pool(delay=300)}, wan_gb_s=0.5)
+    jobs = [(replace(JOB, checkpoint=10 * GB), 200.0)]
+    script = [(0.0, Provision("cloud", 2)), (300.0, Start(0, from_)), (400.0, Move(0, to))]
+    told = tell(jobs, NODES, laws, script)
+    assert said(told, Moved) == [Moved(there, 0)]
+    assert ended(told) == ends((end, 0, "finished", 200.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("job", "gigabytes"),
+    [(Job(0, 0.0), 5.0), (Job(0, 0.0, profile="resnet"), 0.204), (Job(0, 0.0, profile="resnet", checkpoint=GB), 1.0)],
+)
+def test_a_state_of_which_the_job_does_not_speak_travels_too(job: Job, gigabytes: float) -> None:
+    """5 GB of anybody, 204 MB of a ResNet: 8 s a GB on the way to the hall, where it goes on, and 9 cents each."""
+    script = [RENT, (300.0, Start(0, CLOUD)), (450.0, Preempt(0)), (460.0, Start(0, HALL))]
+    told = tell([(job, 100.0)], NODES, LAW, script)
+    assert ended(told)[1:] == ends((530.0 + 8 * gigabytes, 0, "finished", 100.0, 0.0))
+    (bill,) = said(told, Billed)
+    assert bill.usd == pytest.approx(0.09 * gigabytes)
+
+
+def test_one_that_has_kept_nothing_has_no_state() -> None:
+    """Lost in the cloud at 450 without any law of checkpoints, it begins anew in the hall, at once."""
+    fall = (450.0, lambda stage: stage.fall("c0", "failed"))
+    told = tell([(JOB, 100.0)], NODES, LAW, [RENT, (300.0, Start(0, CLOUD)), (450.0, Start(0, HALL))], [fall])
+    assert ended(told) == ends((450.0, 0, "lost", 0.0, 30.0), (550.0, 0, "finished", 100.0, 0.0))
+    assert not said(told, Billed)
 
 
 def test_a_preempted_job_goes_on_at_another_site_with_its_state() -> None:
@@ -232,8 +289,46 @@ def test_what_clouds_cannot_be() -> None:
         Pool(delay=-1)
     with pytest.raises(BadInput, match="wan_gb_s = 0"):
         Clouds(wan_gb_s=0)
+    with pytest.raises(BadInput, match="gigabytes = -1"):
+        Clouds(gigabytes=-1)
+    with pytest.raises(
+        BadInput, match=r"clouds\.home: no node is at site 'mars'; name it in 'site' of its nodes\. There"
+    ):
+        tell([(JOB, 1.0)], NODES, {"clouds": Clouds(home="mars")}, [])
     with pytest.raises(BadInput, match="no node is of pool 'moon'"):
         tell([(JOB, 1.0)], NODES, {"clouds": Clouds({"moon": Pool()})}, [])
+
+
+@dataclass
+class Renting:
+    """Rents all there is at once, and starts each waiting job on the first node of another site that it may have."""
+
+    rented: bool = False
+
+    def decide(self, cluster: ClusterView) -> Iterator[Decision]:
+        if not self.rented:
+            self.rented = True
+            yield from (Provision(pool, 8) for pool in ("east", "west-spot"))
+        for job in list(cluster.pending):
+            if placement := packed(replace(job, sites=job.sites or ("east", "west")), cluster.room):
+                yield Start(job.id, placement)
+
+
+def test_the_hybrid_scenario_makes_use_of_the_law() -> None:
+    """Data travel, results are billed, some jobs may not leave; both clouds have carbon, and a price of their own."""
+    world = scenario("hybrid")
+    trace = open_trace(str(world.trace)).first(300)
+    stay = {job.id for job in trace.jobs if job.sites}
+    assert 0 < len(stay) < 300
+    assert {job.sites for job in trace.jobs} == {(), ("home",)}
+    assert any(job.data and job.id not in stay for job in trace.jobs)
+    told = Session(world.world(trace))
+    told.play(Renting())
+    where = {one.job: one.placement[0][0].partition("-")[0] for one in said(told, Start)}
+    assert {where[job] for job in stay if job in where} == {"hall"}
+    assert {where[job] for job in set(where) - stay} == {"east", "west"}
+    assert any("egress" in bill.what and "from east" in bill.what for bill in said(told, Billed))
+    assert {"home", "east", "west", "west-spot"} == {one.place for one in said(told, Priced)}
 
 
 def test_without_pools_nothing_changes() -> None:

@@ -103,6 +103,8 @@ def test_what_eyes_cannot_be() -> None:
         Eyes(noise=1.0)
     with pytest.raises(BadInput, match=r"every = 0\.0"):
         Eyes(every=0.0)
+    with pytest.raises(BadInput, match="every = inf"):
+        Eyes(every=float("inf"))
 
 
 @pytest.mark.parametrize(("law", "name"), [(Eyes(), "las"), (Eyes(every=600.0), "fifo")])

@@ -276,6 +276,8 @@ def test_recordings_that_cannot_be_read_are_refused(tmp_path: Path, text: str, c
         {"rack": 2.0},
         {"repairs": ()},
         {"repairs": ((1.0, 0.0, 1.0),)},
+        {"repairs": ((float("inf"), 2.0, 1.0),)},
+        {"shape": 0.001},
         {"fleet": 0},
     ],
 )

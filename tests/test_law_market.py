@@ -135,6 +135,7 @@ def test_the_usual_spot_price_is_the_nodes_or_the_kinds() -> None:
         ("sigma = -1", "sigma = -1.0, tau = 72.0"),
         ("places.hull.price = 1", "no node is at site 'hull'; name it in 'site'"),
         ("places.hall.spot = 1", "no node is of pool 'hall'; name it in 'pool'"),
+        ("places.hull = {}", "laws.market.places: 'hull' is neither site nor pool of any node"),
         ('places.hall.price = "prices.csv"', "prices.csv: no such file"),
     ],
 )

@@ -117,6 +117,8 @@ def test_a_sleeping_node_draws_nothing() -> None:
 
 
 def test_unknown_kinds_are_refused_or_given_watts() -> None:
+    with pytest.raises(BadInput, match="tdp = inf"):
+        Power(tdp=float("inf"))
     with pytest.raises(BadInput, match=r"the draw of 'Abacus' is not known; give laws\.power\.tdp"):
         tell([(RESNET, 1.0)], "1x1:Abacus", LAW, [])
     told = tell([(Job(0, 0.0), 100.0)], "1x1:Abacus", {"power": Power(tdp=100.0)}, [(0.0, Start(0, HERE))])

@@ -8,12 +8,13 @@ import pytest
 
 from gpuyard.envs.laws.checkpoints import Checkpoints
 from gpuyard.envs.laws.sharing import Sharing
-from gpuyard.envs.vocabulary import Partition, Preempt, Resize, Start
+from gpuyard.envs.profiles import builtin
+from gpuyard.envs.vocabulary import InvalidDecision, Partition, Preempt, Resize, Start
 from gpuyard.experiments.names import policy
 from gpuyard.traces.job import Job
 from gpuyard.traces.synthetic import generate
 from gpuyard.traces.trouble import BadInput
-from tales import at, ended, ends, tell
+from tales import at, ended, ends, said, tell
 
 LAW = {"sharing": Sharing()}
 HERE = at("n0/0")
@@ -53,17 +54,28 @@ def test_beside_several_it_keeps_the_product() -> None:
     )
 
 
-def test_an_infeasible_pair_does_not_work_side_by_side(tmp_path: Path) -> None:
-    """The later one stands still until the first has left: 100 s, then its own 50 s."""
+def test_no_two_built_in_families_are_infeasible() -> None:
+    """Refusals come with tables that say so, as in the next tale, or with the memory that jobs ask for."""
+    known = builtin()
+    kept = [known.kept(one, two, kind) for one in known.of for two in known.of for kind in ("V100", "P100", "K80")]
+    assert sum(part is not None for part in kept) == 3 * 6 * 6, "all but speech"
+    assert all(part > 0 for part in kept if part is not None)
+
+
+def test_an_infeasible_pair_is_refused_and_placed_apart(tmp_path: Path) -> None:
+    """b does not fit beside a: no policy can pack them, and `packed` finds it another accelerator, or none."""
     table = tmp_path / "two.toml"
     table.write_text(
         "[profiles.a.near]\nV100 = { m = [[1, 1]] }\n[profiles.b.near]\nV100 = { m = [[1, 1]] }\n"
-        "[kept.V100]\na = { b = 0.0 }\nb = { a = 0.0 }\n"
+        "[kept.V100]\na = { a = 0.5, b = 0.0 }\nb = { a = 0.5 }\n"
     )
-    jobs = [(half(0, "a"), 100.0), (half(1, "b"), 50.0)]
-    told = tell(
-        jobs, "1x1:V100", {"sharing": Sharing(profiles=str(table))}, [(0.0, Start(0, HERE)), (20.0, Start(1, HERE))]
-    )
+    laws = {"sharing": Sharing(profiles=str(table))}
+    jobs = [(half(0, "a"), 100.0), (half(1, "b"), 50.0), (half(2, "a"), 50.0)]
+    with pytest.raises(InvalidDecision, match="job 1 needs 500/1000 of n0/0, beside 'a' 'b' does not fit on V100"):
+        tell(jobs[:2], "1x1:V100", laws, [(0.0, Start(0, HERE)), (0.0, Start(1, HERE))])
+    told = tell(jobs, "1x2:V100", laws, policy("fifo"))
+    assert said(told, Start) == [Start(0, HERE), Start(1, at("n0/1")), Start(2, HERE)]
+    told = tell(jobs[:2], "1x1:V100", laws, policy("fifo"))
     assert ended(told) == ends((100.0, 0, "finished", 100.0, 0.0), (150.0, 1, "finished", 50.0, 0.0))
 
 

@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from gpuyard.envs.harsh import HarshWorld
 from gpuyard.envs.laws.checkpoints import Checkpoints
 from gpuyard.envs.laws.speed import Speed
-from gpuyard.envs.nodes import Accelerator, Node
-from gpuyard.envs.vocabulary import Move, Moved, Preempt, Resize, Resized, Start
+from gpuyard.envs.nodes import Accelerator, Node, parse
+from gpuyard.envs.session import Session
+from gpuyard.envs.sim import SimWorld
+from gpuyard.envs.vocabulary import Move, Moved, Preempt, Resize, Resized, Start, Stopped
 from gpuyard.experiments.names import policy
-from gpuyard.traces.job import Job
+from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.synthetic import generate
 from gpuyard.traces.trouble import BadInput
-from tales import at, ended, ends, said, tell
+from tales import Script, at, ended, ends, said, tell
 
 LAW = {"speed": Speed()}
 BOTH = "1x4:V100+1x4:K80"
@@ -62,6 +65,19 @@ def test_what_was_not_measured_is_carried_over() -> None:
     assert ended(told) == ends(
         (100.0, 0, "finished", 100 * gain, 0.0), (100.0, 1, "finished", 47.9 * gain * 0.425, 0.0)
     )
+
+
+@pytest.mark.parametrize("gang", [1, 2, 4])
+def test_without_the_law_every_gang_is_as_fast_in_both_worlds(gang: int) -> None:
+    """1000 s with four, as recorded, and with fewer; so is one that is given half of the accelerator it asked for."""
+    trace = Trace((Job(0, 0.0, 4, min_gang=1), Job(1, 0.0)), {0: 1000.0, 1: 500.0})
+    script = [(0.0, Start(0, at(*(f"n0/{i}" for i in range(gang))))), (0.0, Start(1, at("n1/0"), share=0.5))]
+    nodes = parse("1x4:V100+1x1:K80")
+    plain, harsh = Session(SimWorld(trace, nodes)), Session(HarshWorld(trace, nodes))
+    for told in (plain, harsh):
+        told.play(Script(list(script)))
+        assert [(one.time, one.job) for one in said(told, Stopped)] == [(500.0, 1), (1000.0, 0)]
+    assert list(plain.log.lines()) == list(harsh.log.lines())
 
 
 def test_crossing_racks_costs_what_is_said() -> None:
@@ -117,6 +133,14 @@ def test_snapshots_count_work_at_the_pace_of_the_moment() -> None:
 def test_a_profile_that_was_not_measured_where_it_may_run_is_refused(jobs: Job, complaint: str) -> None:
     with pytest.raises(BadInput, match=complaint.replace("?", r"\?")):
         tell([(jobs, 1.0)], "1x1:V100+1x1:K80+1x1:T4", LAW, [])
+
+
+def test_a_reference_that_nobody_knows_is_refused() -> None:
+    """One that a node has, that was measured, or of which something is known, may be."""
+    for kind in ("Abacus", "K80", "H100"):
+        tell([(Job(0, 0.0), 1.0)], "1x1:Abacus", {"speed": Speed(reference=kind)}, [(0.0, Start(0, at("n0/0")))])
+    with pytest.raises(BadInput, match=r"speed\.reference: 'ZZ' is no kind"):
+        tell([(Job(0, 0.0), 1.0)], "1x1:V100", {"speed": Speed(reference="ZZ")}, [])
 
 
 @pytest.mark.parametrize("name", ["fifo", "las"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import pairwise
 from math import exp, log
@@ -15,16 +15,17 @@ from hypothesis import strategies as st
 
 from gpuyard.envs.cluster import ClusterView
 from gpuyard.envs.harsh import HarshWorld
+from gpuyard.envs.laws.alone import Alone
 from gpuyard.envs.laws.checkpoints import Checkpoints
 from gpuyard.envs.laws.clouds import Clouds, Pool
 from gpuyard.envs.laws.failures import Failures
-from gpuyard.envs.laws.law import Law
+from gpuyard.envs.laws.law import Law, Stage
 from gpuyard.envs.laws.spot import Spot, series
 from gpuyard.envs.log import Log
 from gpuyard.envs.nodes import Accelerator, Node
 from gpuyard.envs.recordings import capacity
 from gpuyard.envs.session import Session
-from gpuyard.envs.vocabulary import Decision, Declined, NodeDown, NodeUp, Notice, Provision, Stopped
+from gpuyard.envs.vocabulary import Decision, Declined, NodeDown, NodeUp, Notice, Provision, Start, Stopped
 from gpuyard.policies.orders import fifo
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.trouble import BadInput
@@ -245,6 +246,54 @@ def test_nothing_of_a_market_touches_other_nodes() -> None:
     trace = Trace(tuple(Job(n, 1000.0 * n) for n in range(100)), dict.fromkeys(range(100), 900.0))
     log = Session(HarshWorld(trace, nodes, {"spot": Spot(chaos=9)})).play(fifo)
     assert {one.node for one in log.entries if isinstance(one, NodeDown)} == {"s0", "s1"}
+
+
+class Asking:
+    """A job on the host lasts until the others' lives are over; the pool is asked for at 4095.3 s."""
+
+    asked = False
+
+    def decide(self, cluster: ClusterView) -> Iterable[Decision]:
+        if 0 in cluster.pending:
+            yield Start(0, (("h", ("h/0",)),))
+        if cluster.now > 4095 and not self.asked:
+            self.asked = True
+            yield Provision("spot", 8)
+
+
+class Watched(HarshWorld):
+    """Nothing is asked of it for a time before now."""
+
+    def at(self, time: float, then: Callable[[], None]) -> None:
+        assert time >= self.now
+        super().at(time, then)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_life_shorter_than_its_notice_is_over_no_earlier_than_it_began(seed: int) -> None:
+    """Lives of some 20 s across 4096 s: there (now + life) - life may be before now, now + (life - life) is not."""
+    nodes = (Node("h", (Accelerator("h/0", "V100"),)), *group(8, present=False))
+    trace = Trace((Job(0, 0.0), Job(1, 4095.3)), {0: 9000.0, 1: 1.0})
+    world = Watched(trace, nodes, {"spot": Spot(chaos=1000.0, wave_every=0.0)}, seed=seed)
+    told_of = told(Session(world).play(Asking()), Notice)
+    assert len([one for one in told_of if isinstance(one, Notice) and one.time == 4095.3]) > 2
+
+
+def test_a_hair_before_now_is_now() -> None:
+    """Wherever laws are played."""
+    times: list[float] = []
+
+    class Late:
+        def begin(self, stage: Stage) -> object:
+            def then() -> None:
+                stage.at(np.nextafter(stage.now, 0.0), lambda: times.append(stage.now))
+
+            stage.at(4095.3, then)
+            return object()
+
+    Alone(Late(), group(1)).play(5000.0)
+    Session(HarshWorld(Trace((Job(0, 0.0),), {0: 5000.0}), group(1), {"late": Late()})).play(fifo)
+    assert times == [4095.3, 4095.3]
 
 
 @pytest.mark.parametrize(

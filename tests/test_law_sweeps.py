@@ -87,9 +87,13 @@ def test_rungs_go_up_by_the_halving_and_noise_goes_down() -> None:
 
 
 def test_what_a_sweep_cannot_be() -> None:
-    for said in ({"halving": 1}, {"rungs": 0}, {"noise": -1.0}, {"noise": float("nan")}):
+    for said in ({"halving": 1}, {"rungs": 0}, {"noise": -1.0}, {"noise": float("nan")}, {"noise": float("inf")}):
         with pytest.raises(BadInput, match="sweeps: halving = "):
             Sweeps(**said)
+    for rungs in (1, 7):
+        with pytest.raises(BadInput, match=f"rungs = {rungs} cannot be"):
+            Sweeps(halving=10**16 if rungs == 1 else 1000, rungs=rungs)
+    assert Sweeps(halving=1000, rungs=5)
 
 
 def test_without_groups_nothing_changes() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from gpuyard.envs.laws.power import Power
 from gpuyard.envs.laws.tuned import Tuned
+from gpuyard.envs.log import Log
 from gpuyard.envs.nodes import parse
 from gpuyard.envs.scenario import Scenario
 from gpuyard.envs.session import Session
 from gpuyard.envs.tuning import speedup, tuning
-from gpuyard.envs.vocabulary import Measured, Start, Tuning
+from gpuyard.envs.vocabulary import Decision, InvalidDecision, Measured, Move, Resize, Start, Tuning
 from gpuyard.experiments.names import policy
 from gpuyard.traces.job import Job
 from gpuyard.traces.synthetic import generate
@@ -87,6 +89,45 @@ def test_in_a_tuned_world_every_start_is_told() -> None:
     ]
     assert sorted(row[1] for row in ended(told)) == [0, 1, 2, 3]
     assert [row[0] for row in ended(told)] == pytest.approx([100.0] * 4)
+
+
+FP16, BF16 = Tuning("fp16", watts=180.0), Tuning("bf16", compile=True)
+
+
+@pytest.mark.parametrize(
+    ("decision", "said_so", "speed"),
+    [
+        (Move(0, at("n1/0")), BF16, 1.57 * 1.41),  # an A100: other words, and no limit of a V100's watts
+        (Resize(0, at("n1/0", "n1/1")), BF16, 1.57 * 1.41),
+        (Move(0, at("n2/0")), Tuning(), 1.0),  # a T4, of which nothing is known: the old words are withdrawn
+        (Move(0, at("n0/1")), None, 2.26 * 0.899),  # a V100 again: what it was told still holds
+        (Resize(0, at("n0/0", "n0/1")), None, 2.26 * 0.899),
+        (Move(0, at("n1/0"), Tuning("bf16")), Tuning("bf16"), 1.57),  # the policy says for itself
+    ],
+)
+def test_in_a_tuned_world_a_job_on_another_kind_is_told_anew(
+    decision: Decision, said_so: Tuning | None, speed: float
+) -> None:
+    """100 s on a V100 at 2.26, and 0.899 by its limit of 180 W; then what is left takes 100 s more where it is."""
+    jobs = [(replace(RESNET, max_gang=2), 226 * 0.899 + 100 * speed)]
+    laws = LAW | {"power": Power()}
+    told = tell(jobs, "1x2:V100+1x2:A100+1x1:T4", laws, [(0.0, Start(0, HERE)), (100.0, decision)], tuned=True)
+    assert [one.tuning for one in said(told, Start, Move, Resize)] == [FP16, said_so]
+    assert [row[0] for row in ended(told)] == pytest.approx([200.0])
+
+
+def test_what_a_mover_is_told_is_kept_by_the_log_and_the_ledger(tmp_path: Path) -> None:
+    """A log read back says the same, and so does its ledger; a limit that cannot be is refused."""
+    script = [(0.0, Start(0, HERE)), (10.0, Move(0, at("n2/0"))), (20.0, Move(0, at("n1/0")))]
+    told = tell([(RESNET, 1000.0)], "1x2:V100+1x2:A100+1x1:T4", LAW, script, tuned=True)
+    told.log.write(tmp_path / "log.jsonl")
+    again = Log.read(tmp_path / "log.jsonl")
+    assert again.entries == told.log.entries
+    moves = [at for at, entry in enumerate(again.entries) if isinstance(entry, Move)]
+    ledgers = [Log(again.nodes, again.entries[: at + 1]).replay() for at in moves]
+    assert [ledger.running[0].tuning for ledger in ledgers] == [Tuning(), BF16]
+    with pytest.raises(InvalidDecision, match="job 0 cannot be limited to -5 W"):
+        tell([(RESNET, 100.0)], "1x2:V100", LAW, [(0.0, Start(0, HERE)), (1.0, Move(0, at("n0/1"), Tuning(watts=-5)))])
 
 
 def test_a_tuned_scenario_tells_every_start() -> None:

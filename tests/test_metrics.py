@@ -241,6 +241,11 @@ def test_fragments_are_what_a_job_of_the_log_could_not_use() -> None:
     waiting = [Submitted(0.0, Job(n, 0.0, gang)) for n, gang in ((1, 1), (2, 1), (3, 1), (4, 4))]
     log = told(*waiting, Start(1, on(0)), Stopped(10.0, 1, "finished", 10.0), machines=machines)
     assert summary(log).fragmentation == pytest.approx((10 / 4) / 30)
+    # Jobs of CPUs alone say nothing about accelerators at all.
+    hosts = told(
+        Submitted(0.0, Job(1, 0.0, 0)), Start(1, (("n0", ()),)), Stopped(10.0, 1, "finished", 10.0), machines=machines
+    )
+    assert summary(hosts).fragmentation is None
     # A job that wants only B's says nothing about A100s.
     other = told(Submitted(0.0, Job(9, 0.0, 4, kinds=("B",))), *log.entries, machines=machines)
     assert summary(other).fragmentation == pytest.approx((10 / 4) / 30)

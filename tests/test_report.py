@@ -41,6 +41,8 @@ def document() -> dict[str, Any]:
         "command": f"gpuyard compare --policy '{NASTY}'",
         "trace": f"a trace & {NASTY}",
         "cluster": "1x2:V100",
+        "scenario": "campus",
+        "laws": ["power", "speed"],
         "windows_sha256": "0" * 64,
         "split": {"part": "test", "jobs": 9, "from": None, "to": None, "from_second": 0.0, "to_second": 9.0},
     }
@@ -53,6 +55,7 @@ def document() -> dict[str, Any]:
         "load": 1.0,
         "offered_load": 0.9,
         "restart_cost": 30.0,
+        "restarts": "a restart costs 30 s",
         "provenance": provenance,
     }
 

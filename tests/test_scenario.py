@@ -17,8 +17,12 @@ from gpuyard.envs.log import Log
 from gpuyard.envs.scenario import Scenario, all_laws, of_cluster, read, scenario, shipped
 from gpuyard.envs.scheduling import SchedulingEnv
 from gpuyard.envs.sim import SimWorld
-from gpuyard.experiments.scenario import begun
+from gpuyard.envs.vocabulary import Partition, Start
+from gpuyard.experiments.compare import Compare
+from gpuyard.experiments.held_out import held_out
+from gpuyard.experiments.scenario import begun, remarks
 from gpuyard.experiments.simulate import simulate
+from gpuyard.experiments.train import Train, parts
 from gpuyard.policies.orders import fifo
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.synthetic import generate
@@ -69,7 +73,7 @@ def test_without_laws_or_tenants_it_is_the_plain_simulator() -> None:
     [
         (("interval = 600", "intervall = 600"), "laws.checkpoints: unknown key 'intervall'. Did you mean 'interval'?"),
         (("interval = 600", 'interval = "long"'), "laws.checkpoints: 'interval' cannot be 'long'"),
-        (("interval = 600", "interval = -1"), "laws.checkpoints: checkpoints: interval = -1.0 cannot be"),
+        (("interval = 600", "interval = -1"), "small.toml: laws.checkpoints: interval = -1.0 cannot be"),
         (("laws.checkpoints", "laws.checkpoint"), "there is no law 'checkpoint'. Did you mean 'checkpoints'?"),
         (("count = 2", "count = 0"), "nodes.1: 'count' cannot be 0; give 1 or more"),
         (("count = 2", "cound = 2"), "unknown key 'nodes.1.cound'. Did you mean 'count'?"),
@@ -80,6 +84,44 @@ def test_without_laws_or_tenants_it_is_the_plain_simulator() -> None:
         (("quota = 6", "quotas = 6"), "unknown key 'tenants.ada.quotas'. Did you mean 'quota'?"),
         (("[[nodes]]", "[[node]]"), "unknown key 'node'. Did you mean 'nodes'?"),
         (("about = ", "about "), "not valid TOML"),
+        (("interval = 600", "interval = 1" + 5000 * "0"), "not valid TOML"),
+        (("interval = 600", "interval = 1" + 400 * "0"), "laws.checkpoints: "),
+        (("count = 2", 'count = "2"'), "'nodes.1.count' cannot be '2': input should be a valid integer"),
+        (("count = 2", "count = true"), "'nodes.1.count' cannot be True: input should be a valid integer"),
+        (("count = 2", "count = 500000"), "nodes.1: 'count' x 'accelerators' is 2,000,000; 1,000,000 can be at most"),
+        (("per_rack = 1", "cpus = nan"), "nodes.1: 'cpus' cannot be nan; give 0 or more"),
+        (("per_rack = 1", "cpus = -4"), "nodes.1: 'cpus' cannot be -4.0; give 0 or more"),
+        (("per_rack = 1", "memory_gib = inf"), "nodes.1: 'memory_gib' cannot be inf; give 0 or more"),
+        (("per_rack = 1", "memory_gib = nan"), "nodes.1: 'memory_gib' cannot be nan; give 0 or more"),
+        (("per_rack = 1", 'prefix = "a#b"'), "nodes.1: 'prefix' cannot be 'a#b'"),
+        (("per_rack = 1", 'pool = "a/b"'), "nodes.1: 'pool' cannot be 'a/b'"),
+        (("per_rack = 1", "spot = true"), "nodes.1: 'spot = true' needs a 'pool'"),
+        (("per_rack = 1", "foo = 1"), "unknown key 'nodes.1.foo'. There are: accelerators, count, cpus, "),
+        (("about = ", 'tuned = "yes"\nabout = '), "'tuned' cannot be 'yes': input should be a valid boolean"),
+        (("about = ", "seed = -1\nabout = "), "'seed' cannot be -1; give 0 or more"),
+        (("about = ", "restart = nan\nabout = "), "'restart' cannot be nan; give seconds, 0 or more"),
+        (("about = ", "patience = -5\nabout = "), "'patience' cannot be -5; give seconds, 0 or more"),
+        (("about = ", "patience = nan\nabout = "), "'patience' cannot be nan; give seconds, 0 or more"),
+        (("about = ", 'estimates = "noisi:1"\nabout = '), "estimates 'noisi:1': there is no such mode"),
+        (("[tenants.ada]\nquota = 6", "[tenants]\nada = 3"), "'tenants.ada' cannot be 3: input should be a table"),
+        (
+            ("[laws.checkpoints]\ninterval = 600", "[laws.regimes]\nx = 1"),
+            "laws.regimes: unknown key 'x'. There are none",
+        ),
+        (("[laws.checkpoints]\ninterval = 600", "[law.speed]"), "unknown key 'law'. Did you mean 'laws'?"),
+        (("[laws.checkpoints]\ninterval = 600", "[laws]\nspeed = 1"), "laws.speed wants a table"),
+        (
+            ("[laws.checkpoints]\ninterval = 600", "[laws.market.places.here]\ncarbon = true"),
+            "laws.market: 'places.here.carbon' cannot be True: input should be a valid number",
+        ),
+        (
+            ("[laws.checkpoints]\ninterval = 600", "[laws.market.places.here]\ncarbon = -1"),
+            "laws.market: places.here: carbon = -1.0 cannot be",
+        ),
+        (
+            ("[laws.checkpoints]\ninterval = 600", "[laws.stragglers]\npace = [0.1, 0.5, 0.9]"),
+            "laws.stragglers: 'pace' cannot be [0.1, 0.5, 0.9]",
+        ),
     ],
 )
 def test_errors_name_the_key(change: tuple[str, str], complaint: str) -> None:
@@ -90,6 +132,50 @@ def test_errors_name_the_key(change: tuple[str, str], complaint: str) -> None:
     assert "\n" not in str(error.value)
 
 
+CUT = """
+[[nodes]]
+prefix = "cut"
+accelerators = 1
+kind = "A100"
+mig = ["3g.20gb", "3g.20gb"]
+[[nodes]]
+accelerators = 1
+kind = "A100"
+"""
+
+
+def test_accelerators_can_be_cut_from_the_beginning() -> None:
+    """Two shares get an instance each, which a job of a whole accelerator cannot have; the log replays."""
+    jobs = (Job(0, 0.0, share=0.4), Job(1, 0.0, share=0.4), Job(2, 1.0), Job(3, 1.0))
+    log = simulate(Trace(jobs, dict.fromkeys(range(4), 10.0)), made(CUT), fifo)
+    assert [(e.job, e.placement) for e in log.entries if isinstance(e, Start)] == [
+        (0, (("cut0", ("cut0/0#0",)),)), (1, (("cut0", ("cut0/0#4",)),)),
+        (2, (("n1", ("n1/0",)),)), (3, (("n1", ("n1/0",)),)),
+    ]  # fmt: skip
+    assert log.entries[0] == Partition("cut0/0", ("3g.20gb", "3g.20gb"))
+    assert log.replay().now == 21
+
+
+def test_jobs_that_no_instance_holds_are_told_before_anything_runs() -> None:
+    world = made(CUT.split("[[nodes]]\naccelerators = 1\n")[0])
+    assert world.room().could_ever(Job(0, 0.0, share=0.4))
+    assert not world.room().could_ever(Job(0, 0.0, share=0.5))
+    assert not world.room().could_ever(Job(0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (('"3g.20gb", "3g.20gb"', '"4g.20gb", "4g.20gb"'), "'mig' cannot be .*: A100 cannot be cut into 4g.20gb"),
+        (('"3g.20gb", "3g.20gb"', '"9g.90gb"'), "A100 has no MIG profile '9g.90gb'"),
+        (('mig = ["', 'pool = "p"\npresent = false\nmig = ["'), "'mig' is for nodes that are there"),
+    ],
+)
+def test_cuts_that_cannot_be(change: tuple[str, str], complaint: str) -> None:
+    with pytest.raises(BadInput, match=f"scenario small.toml: nodes.1: .*{complaint}"):
+        made(CUT.replace(*change))
+
+
 def test_unknown_names_are_said() -> None:
     with pytest.raises(BadInput, match=r"no scenario 'lab-serfer'. Did you mean 'lab-server'"):
         scenario("lab-serfer")
@@ -97,10 +183,70 @@ def test_unknown_names_are_said() -> None:
         scenario("nowhere.toml")
 
 
+def test_whole_numbers_are_numbers_lists_are_tuples_and_dates_are_text() -> None:
+    laws = "[laws.failures]\nmtbf = 9\nrepairs = [[1, 2, 0]]\n[laws.market]\nstart = 2023-01-31"
+    found = made(SMALL.replace("[laws.checkpoints]\ninterval = 600", laws)).laws
+    assert (found["failures"].mtbf, found["failures"].repairs) == (9.0, ((1.0, 2.0, 0.0),))  # type: ignore[attr-defined]
+    assert found["market"].start == "2023-01-31"  # type: ignore[attr-defined]
+
+
 def test_files_are_looked_for_beside_the_scenario(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text(SMALL + '[laws.clouds]\nhome = "data.csv"\n', encoding="utf-8")
-    (tmp_path / "data.csv").write_text("", encoding="utf-8")
-    assert scenario(str(tmp_path / "mine.toml")).laws["clouds"].home == str(tmp_path / "data.csv")  # type: ignore[attr-defined]
+    """Keys that name files alone: a site or a model is none, be there a file of that name or not."""
+    said = {
+        "failures.recorded": "here",
+        "spot.recorded": "here",
+        "speed.profiles": "here",
+        "market.places.here.carbon": "here",
+        "clouds.home": "here",
+        "market.places.here.price": "synthetic:CAISO",
+    }
+    text = SMALL + "[laws]\n" + "".join(f'{key} = "{value}"\n' for key, value in said.items())
+    (tmp_path / "mine.toml").write_text(text.replace("[laws.checkpoints]\ninterval = 600\n", ""), encoding="utf-8")
+    (tmp_path / "here").write_text("", encoding="utf-8")
+    laws, path = scenario(str(tmp_path / "mine.toml")).as_dict()["laws"], str(tmp_path / "here")
+    assert (laws["failures"]["recorded"], laws["spot"]["recorded"], laws["speed"]["profiles"]) == (path, path, path)
+    assert laws["market"]["places"]["here"] == {"carbon": path, "price": "synthetic:CAISO", "spot": None}
+    assert laws["clouds"]["home"] == "here"
+
+
+@pytest.mark.parametrize("options", ["", ",profiles=1", ",profiles=1,elastic=0.5"])
+def test_so_is_its_trace(tmp_path: Path, options: str) -> None:
+    (tmp_path / "jobs.csv").write_text("submit,duration\n0,10\n5,3\n", encoding="utf-8")
+    text = SMALL.replace("synthetic:lab,jobs=40", f"table:jobs.csv{options}")
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    found = scenario(str(tmp_path / "mine.toml"))
+    assert found.trace == f"table:{tmp_path / 'jobs.csv'}{options}"
+    assert len(begun(found)) == 2
+    assert made(SMALL).trace == "synthetic:lab,jobs=40"
+
+
+@pytest.mark.parametrize(
+    ("law", "complaint"),
+    [
+        ('[laws.failures]\nrecorded = "nope.csv"', "laws.failures.recorded: nope.csv: no such file"),
+        ('[laws.spot]\nrecorded = "nope.csv"', "laws.spot.recorded: nope.csv: no such file"),
+        ('[laws.speed]\nprofiles = "nope.toml"', "laws.speed.profiles: profiles nope.toml: no such file"),
+        ('[laws.sharing]\nprofiles = "nope.toml"', "laws.sharing.profiles: profiles nope.toml: no such file"),
+        ('[laws.speed]\nreference = "ZZ"', "laws.speed.reference: 'ZZ' is no kind that a node has"),
+        ("[laws.power]", "laws.power: the draw of 'Abacus' is not known"),
+        ("[laws.clouds.pools.moon]", "laws.clouds.pools: no node is of pool 'moon'"),
+        ('[laws.clouds]\nhome = "mars"', "laws.clouds.home: no node is at site 'mars'"),
+        ('[laws.market.places.here]\ncarbon = "no.csv"', "laws.market.places.here.carbon: no.csv: no such file"),
+        ("[laws.market.places.mars]", "laws.market.places: 'mars' is neither site nor pool of any node"),
+    ],
+)
+@pytest.mark.parametrize("trace", ["", 'trace = "synthetic:lab,jobs=40,largest=4"'])
+def test_worlds_that_cannot_begin_are_not_well_with_jobs_or_without(trace: str, law: str, complaint: str) -> None:
+    text = SMALL.replace('trace = "synthetic:lab,jobs=40"', trace).replace("V100", "Abacus")
+    with pytest.raises(BadInput) as error:
+        begun(made(text.replace("[laws.checkpoints]\ninterval = 600", law)))
+    assert str(error.value).startswith(f"scenario small.toml: {complaint}")
+
+
+def test_a_scenario_without_jobs_of_its_own_can_be_well() -> None:
+    assert begun(made(SMALL.replace('trace = "synthetic:lab,jobs=40"', ""))) == Trace((), {})
+    with pytest.raises(BadInput, match=r"scenario small.toml: trace: trace format 'filly'"):
+        begun(made(SMALL.replace("synthetic:lab,jobs=40", "filly:x")))
 
 
 def test_every_law_has_defaults_and_can_be_on_by_itself() -> None:
@@ -115,7 +261,16 @@ def test_every_law_has_defaults_and_can_be_on_by_itself() -> None:
 def test_the_shipped_ones_hold_their_own_jobs(name: str) -> None:
     found = scenario(name)
     assert found.about
-    assert begun(found) > 100
+    assert len(begun(found)) > 100
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_shipped_ones_are_long_enough_for_what_train_and_compare_ask_by_default(name: str, tmp_path: Path) -> None:
+    taught = parts(Train(out=tmp_path / "mine", scenario=name))
+    assert taught.skipped == 0
+    args = Compare(policy=("fifo", "sjf"), out=tmp_path / "runs", scenario=name)
+    held = held_out(taught.whole, args.part, args.windows, args.warmup + args.jobs)
+    assert len(held.windows) == args.windows
 
 
 def test_equal_seeds_are_equal_chance_and_others_are_not() -> None:
@@ -177,6 +332,27 @@ def test_list_show_and_check(told: Callable[..., str], tmp_path: Path) -> None:
     assert "checkpoints" in told("scenario", "show", "campus")
     (tmp_path / "mine.toml").write_text(SMALL, encoding="utf-8")
     assert "well" in told("scenario", "check", str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize(
+    ("options", "laws", "notes"),
+    [
+        ("", "", []),
+        (",elastic=1,fractions=1", "", ["elastic jobs run alike with any gang", "do not slow each other down"]),
+        (",elastic=1,fractions=1", "[laws.speed]\n", ["do not slow each other down"]),
+        (",elastic=1,fractions=1", "[laws.speed]\n[laws.sharing]\n", []),
+    ],
+)
+def test_check_notes_what_costs_nothing_without_its_law(options: str, laws: str, notes: list[str]) -> None:
+    found = made(SMALL.replace("jobs=40", "jobs=200,largest=4" + options) + laws)
+    said = list(remarks(found, begun(found)))
+    assert len(said) == len(notes)
+    assert all(note in remark for note, remark in zip(notes, said, strict=True))
+
+
+def test_the_shipped_ones_need_no_note() -> None:
+    for name in shipped():
+        assert not list(remarks(scenario(name), begun(scenario(name)))), name
 
 
 def test_check_refuses_jobs_that_have_no_place() -> None:

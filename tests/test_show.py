@@ -87,6 +87,14 @@ def test_all_metrics_are_one_json_object_and_nothing_is_drawn_unasked(gpuyard: C
     assert log.with_name("there.svg").read_text(encoding="utf-8").startswith("<?xml")
 
 
+def test_of_a_log_that_has_only_begun_nothing_is_said_of_use(gpuyard: Command, tmp_path: Path) -> None:
+    Log((Node("n0", (Accelerator("n0/0", "A100"),)),)).write(tmp_path / "head.jsonl")
+    code, out, err = gpuyard("show", tmp_path / "head.jsonl")
+    assert (code, err) == (0, "")
+    assert "jobs       0: none ended" in out
+    assert "\nuse" not in out
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

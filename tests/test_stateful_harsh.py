@@ -109,12 +109,19 @@ class Storm(RuleBasedStateMachine):
     def move_anywhere(self, number: int, seats: list[tuple[str, str]], resize: bool) -> None:
         self.act((Resize if resize else Move)(self.job(number), placed(seats)))
 
-    @rule(number=numbers, gang=st.integers(1, 6))
-    def move_well(self, number: int, gang: int) -> None:
-        if running := list(self.cluster.running):
-            one = running[number % len(running)]
-            if one.job.gang and (placement := packed(replace(one.job, gang=gang), self.cluster.room)):
-                self.act((Move if gang == one.gang else Resize)(one.job.id, placement))
+    @rule(number=numbers, resize=st.booleans())
+    def move_well(self, number: int, resize: bool) -> None:
+        """Somewhere that is free and of the kind that it has, whatever its host can give."""
+        for one in [r for r in self.cluster.running if r.goes is None and not r.stopping][number % 3 :]:
+            kinds = {self.cluster.room.kind_of(a) for _, some in one.placement for a in some}
+            gang = 1 + number % (one.job.max_gang or 1) if resize else one.gang
+            free = [seat for seat in self.free() if self.cluster.room.kind_of(seat[1]) in kinds]
+            if len(free) >= gang:
+                self.act((Resize if resize else Move)(one.job.id, placed(free[:gang])))
+
+    def free(self) -> list[tuple[str, str]]:
+        room = self.cluster.room
+        return [(b.node, a) for b in room.bays for i, a in enumerate(b.accelerators) if room.free[b.position] >> i & 1]
 
     @rule(
         number=numbers,

@@ -27,6 +27,8 @@ WRITES = {
     "deadlines": {"deadline"},
     "fractions": {"share"},
     "sweeps": {"group"},
+    "data": {"data"},
+    "sites": {"sites"},
 }
 PLAIN = generate("philly", jobs=4000, seed=1)
 
@@ -46,7 +48,7 @@ def test_without_options_it_is_the_trace_itself() -> None:
 
 @pytest.mark.parametrize("option", WRITES)
 def test_an_option_writes_its_own_fields_and_nothing_else(option: str) -> None:
-    assert set(WRITES) == set(OPTIONS) == set(numbers()) | {"sweeps"}
+    assert set(WRITES) == set(OPTIONS) == set(numbers()) | {"sweeps", "sites"}
     trace = enriched(PLAIN, 1, **{option: 0.5})
     assert changed(trace) == WRITES[option]
     assert trace.durations == PLAIN.durations
@@ -150,6 +152,21 @@ def test_fractions_are_those_of_openb() -> None:
     assert set(some) <= set(asked)
     for share in (0.81, 0.47, 0.32):
         assert some[share] / some.total() == pytest.approx(asked[share] / sum(asked.values()), abs=0.02)
+
+
+def test_data_are_those_of_a_burst_and_of_three_sizes_alike() -> None:
+    """Each of these 3,000 jobs is a burst of its own; ann's ten are one."""
+    apart = Trace(tuple(Job(n, 100.0 * n) for n in range(3000)), dict.fromkeys(range(3000), 1.0))
+    seen = Counter(job.data for job in enriched(apart, data=1).jobs)
+    assert set(seen) == {10**9, 10**10, 10**11}
+    assert min(seen.values()) > 900
+    assert len({job.data for job in enriched(SMALL, data=1).jobs if job.id < 10}) == 1
+
+
+def test_data_that_may_not_leave_are_at_home() -> None:
+    assert {job.sites for job in enriched(SMALL, sites=1).jobs} == {("home",)}
+    some = enriched(generate("philly", jobs=20_000), sites=0.3).jobs
+    assert {job.sites for job in some} == {(), ("home",)}
 
 
 def test_an_elastic_job_of_one_accelerator_keeps_it_whole() -> None:

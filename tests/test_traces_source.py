@@ -99,7 +99,7 @@ def test_synthetic_traces_take_a_seed_from_the_line_or_the_caller() -> None:
         ),
         ("", "write FORMAT:PATH"),
         ("swf:x,tenants=queue", "trace format 'swf': no option 'tenants'. Did you mean 'tenant'?"),
-        ("table:x.csv,kind=3", "trace format 'table': no option 'kind'. There are: deadlines, elastic"),
+        ("table:x.csv,kind=3", "trace format 'table': no option 'kind'. There are: data, deadlines, elastic"),
         ("swf:x,elastik=1", "trace format 'swf': no option 'elastik'. Did you mean 'elastic'?"),
         ("swf:nowhere.swf", "nowhere.swf: no such file; check the path"),
         ("synthetic:lap", "synthetic:lap: there is no such preset. Did you mean 'lab'?"),

@@ -105,7 +105,8 @@ class Witness:
                 self.state[job] = "running"
                 asked = self.jobs[job]
                 self.stands[job] = Stand(asked, placement, asked.share if share is None else share, self.now)
-                self.may(asked.tenant)
+                if asked.gang:
+                    self.may(asked.tenant)
             case Preempt(job):
                 assert self.jobs[job].preemptible
                 self.settled(job)

@@ -26,6 +26,9 @@ from .trouble import BadInput, nearest
 SWEEP = 10
 """Jobs from which on a burst may be a sweep, as in `calibrate.KINDS`."""
 
+HOME = "home"
+"""The site that `sites` names: data are at home, and those that may not leave stay there."""
+
 Floats = NDArray[np.float64]
 
 
@@ -40,7 +43,8 @@ def enriched(trace: Trace, seed: int = 0, **parts: float) -> Trace:
             `pipelines`: of bursts that follow a wider job of their tenant within a day, come `after` the last such job
             (wide pre-training, then narrow fine-tuning). `deadlines`: of jobs, a deadline some multiple of their run
             time after their submission. `fractions`: of jobs of one accelerator at most, a `share` of it. `sweeps`: of
-            bursts of 10 jobs or more, a `group`.
+            bursts of 10 jobs or more, a `group`. `data`: of bursts, bytes of `data` that they read. `sites`: of bursts,
+            data that may not leave the site that is called "home".
 
     Raises:
         BadInput: an unknown option, or a part that is not from 0 to 1.
@@ -174,6 +178,20 @@ def _sweeps(draw: _Draw) -> Iterator[Change]:
             yield from ((position, {"group": group}) for position in draw.bursts[number])
 
 
+def _data(draw: _Draw) -> Iterator[Change]:
+    sizes = numbers()["data"]["bytes"]
+    chosen, which = draw.of(len(draw.bursts), 1)
+    for number in np.flatnonzero(chosen).tolist():
+        size = sizes[int(which[number, 0] * len(sizes))]
+        yield from ((position, {"data": size}) for position in draw.bursts[number])
+
+
+def _sites(draw: _Draw) -> Iterator[Change]:
+    chosen, _ = draw.of(len(draw.bursts))
+    for number in np.flatnonzero(chosen).tolist():
+        yield from ((position, {"sites": (HOME,)}) for position in draw.bursts[number])
+
+
 def _weighed(which: Floats, weights: Sequence[int]) -> NDArray[np.int64]:
     """Turns numbers from 0 to 1 into indexes that are as likely as their weights."""
     ends = np.cumsum(weights)
@@ -188,5 +206,7 @@ OPTIONS: Mapping[str, Callable[[_Draw], Iterator[Change]]] = {
     "deadlines": _deadlines,
     "fractions": _fractions,
     "sweeps": _sweeps,
+    "data": _data,
+    "sites": _sites,
 }
 """Name of an option -> what it changes."""

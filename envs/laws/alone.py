@@ -74,8 +74,8 @@ class Alone:
         return self
 
     def at(self, time: float, then: Callable[[], None]) -> None:
-        """Calls `then` at a time."""
-        heappush(self._ahead, (time, next(self._order), then))
+        """Calls `then` at a time; at once if that is over."""
+        heappush(self._ahead, (max(time, self.now), next(self._order), then))
 
     def say(self, event: Event) -> None:
         """Notes an event."""

@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, floor, inf, sqrt
 
+from ...traces.job import Job
 from ...traces.trouble import BadInput
+from ..profiles import facts_of
 from ..vocabulary import Placement
 from .law import Run, Stage
 
 GB = 1e9
+GIGABYTES = 5.0
+"""GB of the state of a job of which nobody says more; an assumption."""
+
+
+def size(job: Job, otherwise: float = GIGABYTES) -> float:
+    """GB of a job's state: what it says itself, else what is counted for its model family, else `otherwise`."""
+    known = facts_of(job.profile)
+    said = job.checkpoint if job.checkpoint is not None or known is None else known.checkpoint
+    return otherwise if said is None else said / GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +38,12 @@ class Checkpoints:
         persist_gb_s: GB/s at which a snapshot is persisted.
         restore_s: seconds to start the process again: imports, communicators, loaders.
         restore_gb_s: GB/s at which the state is read back.
-        move_gb_s: GB/s at which the state travels to another node.
+        move_gb_s: GB/s at which the state travels to another node; between sites it is the law of clouds that carries
+            it, if that is on.
         grace: seconds from being asked to stop to being killed.
         requeue: seconds before a stopped job is in the queue again; 0 on one's own executor, about 120 on Slurm.
         mtbf: seconds between failures, for Young's interval.
-        gigabytes: size of the state of a job that does not say its own.
+        gigabytes: size of the state of a job that does not say its own, and whose model family is not known.
     """
 
     interval: float = 1800.0
@@ -43,7 +55,7 @@ class Checkpoints:
     grace: float = 120.0
     requeue: float = 0.0
     mtbf: float | None = None
-    gigabytes: float = 5.0
+    gigabytes: float = GIGABYTES
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
@@ -53,6 +65,8 @@ class Checkpoints:
         for key in ("persist_gb_s", "restore_gb_s", "move_gb_s"):
             if not 0 < getattr(self, key) < inf:
                 raise BadInput(f"checkpoints: {key} = {getattr(self, key)} cannot be; give GB/s above 0")
+        if self.mtbf is not None and not 0 < self.mtbf < inf:
+            raise BadInput(f"checkpoints: mtbf = {self.mtbf} cannot be; give seconds above 0")
         if not self.interval and (not self.stall or not self.mtbf):
             raise BadInput("checkpoints: interval = 0 asks for Young's optimum, which needs stall and mtbf above 0")
 
@@ -73,7 +87,7 @@ class Saver:
 
     def size(self, run: Run) -> float:
         """GB of its state."""
-        return self.law.gigabytes if run.job.checkpoint is None else run.job.checkpoint / GB
+        return size(run.job, self.law.gigabytes)
 
     def started(self, run: Run) -> None:
         """Its work so far is its first snapshot."""
@@ -138,7 +152,9 @@ class Saver:
         return run.done if run.notes.pop("saves") else self.kept(run)
 
     def move(self, run: Run, placement: Placement) -> float:
-        """Seconds to save the state and carry it to other nodes."""
+        """Seconds to save the state and carry it to other nodes of the site; farther, the law of clouds carries it."""
         run.notes["saved"] = self._stage.now + self.save(run)
         near = {node for node, _ in placement} <= {node for node, _ in run.placement}
-        return self.save(run) + (0.0 if near else self.size(run) / self.law.move_gb_s)
+        there = self._stage.machines[placement[0][0]].site
+        carried = run.notes.get("state at", there) != there
+        return self.save(run) + (0.0 if near or carried else self.size(run) / self.law.move_gb_s)

@@ -10,11 +10,10 @@ from math import exp, inf
 import numpy as np
 
 from ...traces.job import Job
-from ...traces.trouble import BadInput
+from ...traces.trouble import BadInput, nearest
 from ..vocabulary import Billed
+from .checkpoints import GB, GIGABYTES, size
 from .law import Run, Stage
-
-GB = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +54,36 @@ class Clouds:
 
     A job's data are at the first of its `sites`, else at `home`. Where it runs elsewhere they travel first, whenever it
     starts; and its saved state travels when it goes on at another site, or comes home when it ends, and is paid for
-    where it leaves.
+    where it leaves. So in a move between sites: the job has its new place, and works when its state has come.
 
     Attributes:
         pools: name -> how it is. A pool that is not named is at once there and costs nothing but its rent.
         home: the site of data and results; None for the site of the first node.
         wan_gb_s: GB/s between sites; 0.125 is 1 Gb/s.
+        gigabytes: size of the state of a job that does not say its own, as in the law of checkpoints.
     """
 
     pools: Mapping[str, Pool] = field(default_factory=dict)
     home: str | None = None
     wan_gb_s: float = 0.125
+    gigabytes: float = GIGABYTES
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
         if not 0 < self.wan_gb_s < inf:
             raise BadInput(f"clouds: wan_gb_s = {self.wan_gb_s} cannot be; give GB/s above 0")
+        if not 0 <= self.gigabytes < inf:
+            raise BadInput(f"clouds: gigabytes = {self.gigabytes} cannot be; give 0 or more")
 
     def begin(self, stage: Stage) -> _Clouds:
-        """The pools of a world."""
+        """The pools of a world. Raises BadInput for pools and sites that are not there."""
         unknown = set(self.pools) - {node.pool for node in stage.machines.values()}
         if unknown:
-            raise BadInput(f"clouds: no node is of pool '{min(unknown)}'; name it in 'pool' of its nodes")
+            raise BadInput(f"clouds.pools: no node is of pool '{min(unknown)}'; name it in 'pool' of its nodes")
+        sites = {node.site for node in stage.machines.values() if node.site is not None}
+        if self.home is not None and self.home not in sites:
+            near = nearest(self.home, list(sites)) if sites else ""
+            raise BadInput(f"clouds.home: no node is at site '{self.home}'; name it in 'site' of its nodes.{near}")
         return _Clouds(self, stage)
 
 
@@ -122,9 +129,10 @@ class _Clouds:
         """Image, data and saved state come first."""
         job, site = run.job, self._stage.machines[run.placement[0][0]].site
         seconds = max(self._fetch(node) for node, _ in run.placement)
-        seconds += self._travel(job, job.data, job.sites[0] if job.sites else self._home, site)
-        seconds += self._travel(job, job.checkpoint, self._at.get(job.id, site), site)
-        self._at[job.id] = site
+        seconds += self._travel(job, (job.data or 0) / GB, job.sites[0] if job.sites else self._home, site)
+        state = size(job, self._law.gigabytes) if run.base > 0 else 0.0
+        seconds += self._travel(job, state, self._at.get(job.id, site), site)
+        self._at[job.id] = run.notes["state at"] = site
         return seconds
 
     def _fetch(self, node: str) -> float:
@@ -133,21 +141,21 @@ class _Clouds:
         image = self._pool(self._stage.machines[node].pool).image
         return max(self._images.setdefault((node, since), now + image) - now, 0.0)
 
-    def _travel(self, job: Job, size: int | None, site: str | None, to: str | None) -> float:
+    def _travel(self, job: Job, gigabytes: float, site: str | None, to: str | None) -> float:
         """Seconds in which a job's data or state travel from a site to another; what leaves is billed there."""
-        if not size or site == to:
+        if not gigabytes or site == to:
             return 0.0
         there = (node.pool for node in self._stage.machines.values() if node.site == site and node.pool)
         price = max((self._pool(pool).egress for pool in there), default=0.0)
         if price:
-            self._bill(size / GB * price, f"egress of job {job.id} from {site}")
-        return size / GB / self._law.wan_gb_s
+            self._bill(gigabytes * price, f"egress of job {job.id} from {site}")
+        return gigabytes / self._law.wan_gb_s
 
     def ended(self, job: Job, reason: str) -> None:
         """Results come home; nobody waits for that."""
         site = self._at.pop(job.id, self._home)
         if reason == "finished":
-            self._travel(job, job.checkpoint, site, self._home)
+            self._travel(job, size(job, self._law.gigabytes), site, self._home)
 
 
 _FREE = Pool(delay=0.0, minimum=0.0)

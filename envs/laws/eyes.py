@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 from ...traces.trouble import BadInput
 from ..profiles import facts_of
-from ..vocabulary import Sample
-from .law import Run, Stage
+from .law import Look, Run, Stage
 
 USUAL = 0.67
 """How busy an accelerator is whose job has no profile: what makes a V100 draw 71 % of its 250 W, the median of training
@@ -33,7 +33,7 @@ class Eyes:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        if not 0 <= self.noise < 1 or (self.every is not None and not self.every > 0):
+        if not 0 <= self.noise < 1 or (self.every is not None and not 0 < self.every < inf):
             raise BadInput(
                 f"eyes: noise = {self.noise}, every = {self.every}: give a noise from 0 to below 1, and seconds above 0"
             )
@@ -45,14 +45,14 @@ class Eyes:
 
 def busy(stage: Stage, accelerator: str) -> float:
     """How busy the jobs on an accelerator make it, 0 to 1."""
-    return min(sum(_busy(run) for run in stage.on(accelerator)), 1.0)
+    return min(sum([_busy(run) for run in stage.on(accelerator)]), 1.0)
 
 
 def _busy(run: Run) -> float:
     """How busy a run makes its part of an accelerator: what it was given of a MIG instance's, else all of it."""
     told = facts_of(run.job.profile)
-    part = run.share if any("#" in name for name in run.accelerators) else 1.0
-    return part * (USUAL if told is None or told.busy is None else told.busy)
+    makes = USUAL if told is None or told.busy is None else told.busy
+    return run.share * makes if run.share < 1 and any("#" in name for name in run.accelerators) else makes
 
 
 class _Eyes:
@@ -66,23 +66,17 @@ class _Eyes:
         self._stage.look(*dict.fromkeys(a for run in self._stage.runs.values() for a in run.accelerators))
         self._stage.at(self._stage.now + every, partial(self._again, every))
 
-    def sense(self, sample: Sample) -> Sample:
+    def sense(self, look: Look) -> None:
         """How busy it is, its memory in use and its link traffic."""
-        runs = self._stage.on(sample.accelerator)
-        if not runs:
-            return Sample(sample.accelerator, 0.0, 0, sample.watts, 0.0)
-        seen = busy(self._stage, sample.accelerator)
-        if self._law.noise:
+        runs = self._stage.on(look.accelerator)
+        seen = busy(self._stage, look.accelerator) if runs else 0.0
+        if self._law.noise and runs:
             seen = min(max(seen * (1 + self._law.noise * float(self._rng.standard_normal())), 0.0), 1.0)
         memory = [_memory(run) for run in runs]
         links = [_link(run) for run in runs]
-        return Sample(
-            sample.accelerator,
-            seen,
-            None if None in memory else sum(m or 0 for m in memory),
-            sample.watts,
-            None if None in links else sum(x or 0.0 for x in links),
-        )
+        look.busy = seen
+        look.memory = None if None in memory else sum([m or 0 for m in memory])
+        look.link = None if None in links else sum([x or 0.0 for x in links], 0.0)
 
 
 def _memory(run: Run) -> int | None:

@@ -11,16 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ...traces.trouble import BadInput
+from ...traces.trouble import BadInput, within
 from ..nodes import Node, Nodes
 from ..recordings import Fault, faults
 from .alone import Alone, Fall
-from .law import Stage
+from .law import Filename, Stage
 from .renewal import Mixture, gap, measured, merged, mixed, rest
 
 BROKEN = "failed"
 RACK = "rack failed"
 _KNOWN = measured("failures")
+LEAST_SHAPE = 0.1
+"""Below it a Weibull's mean is millions of times its median, and soon no number any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Failures:
 
     Attributes:
         mtbf: seconds that a node works, on average, between faults of any cause: all of it, whatever its accelerators.
-        shape: of the Weibull; below 1 what has just been repaired is likeliest to fail again.
+        shape: of the Weibull, 0.1 or more; below 1 what has just been repaired is likeliest to fail again.
         lemons: part of the nodes that fail more often.
         worse: times as often.
         accelerator: part of the faults that are of one accelerator.
@@ -59,7 +61,7 @@ class Failures:
     rack: float = _KNOWN["rack"]
     repairs: Mixture = field(default=tuple(map(tuple, _KNOWN["repairs"])))
     chaos: float = 1.0
-    recorded: str | None = None
+    recorded: Filename | None = None
     fleet: int | None = None
 
     def __post_init__(self) -> None:
@@ -67,10 +69,12 @@ class Failures:
         for key in ("mtbf", "shape", "worse", "chaos"):
             if not 0 < getattr(self, key) < inf:
                 raise BadInput(f"failures: {key} = {getattr(self, key)} cannot be; give a number above 0")
+        if self.shape < LEAST_SHAPE:
+            raise BadInput(f"failures: shape = {self.shape} cannot be; give {LEAST_SHAPE} or more")
         for key in ("lemons", "accelerator", "rack"):
             if not 0 <= getattr(self, key) <= 1:
                 raise BadInput(f"failures: {key} = {getattr(self, key)} cannot be; give a part from 0 to 1")
-        if not self.repairs or not all(p > 0 and 0 < m < inf and 0 <= s < inf for p, m, s in self.repairs):
+        if not self.repairs or not all(0 < p < inf and 0 < m < inf and 0 <= s < inf for p, m, s in self.repairs):
             raise BadInput(f"failures: repairs = {self.repairs} cannot be; give [part, median seconds, sigma] of each")
         if self.fleet is not None and self.fleet < 1:
             raise BadInput(f"failures: fleet = {self.fleet} cannot be; give 1 or more")
@@ -152,7 +156,8 @@ def _fall(stage: Stage, node: str, reason: str, accelerators: tuple[str, ...]) -
 
 def _replay(law: Failures, stage: Stage) -> object:
     """Has all recorded faults happen, united where they overlap."""
-    found, fleet = faults(Path(law.recorded or ""))
+    with within("failures.recorded"):
+        found, fleet = faults(Path(law.recorded or ""))
     spans: defaultdict[tuple[str, tuple[str, ...]], list[tuple[float, float]]] = defaultdict(list)
     for node, fault in _mapped(found, max(law.fleet or fleet, len({f.node for f in found})), stage):
         start = fault.start / law.chaos

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 
 from ...traces.job import Job, Trace
 from ..nodes import Node
-from ..vocabulary import Event, Placement, Sample, Tuning
+from ..vocabulary import Event, Placement, Tuning
+
+Filename = Annotated[str, "a file"]
+"""A key of a law that may name a file: a scenario looks for it beside its own."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +56,17 @@ class Run:
     stopping: bool = False
     goes: Placement | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Look:
+    """A `Sample` in the making: each law fills in what it knows."""
+
+    accelerator: str
+    busy: float | None = None
+    memory: int | None = None
+    watts: float | None = None
+    link: float | None = None
 
 
 class Stage(Protocol):
@@ -155,7 +169,7 @@ class Following(Protocol):
     def ended(self, job: Job, reason: str) -> None:
         """A job has ended for good."""
 
-    def sense(self, sample: Sample) -> Sample:
+    def sense(self, look: Look) -> None:
         """Fills in what this law knows of a look at an accelerator, beside what laws before it have."""
 
     def capped(self, accelerator: str, watts: float | None) -> None:
@@ -163,6 +177,9 @@ class Following(Protocol):
 
     def cut(self, accelerator: str, profiles: tuple[str, ...]) -> float:
         """Seconds that an accelerator needs to be partitioned. One law alone."""
+
+    def fits(self, profile: str | None, other: str | None, kind: str) -> bool:
+        """Whether jobs of two profiles can work side by side on an accelerator of a kind. One law alone."""
 
     def offers(self, node: str) -> bool:
         """Whether a node that was asked for can be had now that it would come; else it is declined."""

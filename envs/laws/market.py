@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ...traces.trouble import BadInput, nearest
+from ...traces.trouble import BadInput, nearest, within
 from ..kinds import kind as facts
 from ..nodes import Node
 from ..series import Region, Step, recorded, reverting, stamp, synthetic, table
 from ..vocabulary import Priced
-from .law import Stage
+from .law import Filename, Stage
 
 MADE = "synthetic"
 DIGITS = {"carbon": 1, "price": 5}
@@ -39,9 +39,9 @@ class Place:
             0, about the spot price of its kind of accelerator times their number.
     """
 
-    carbon: float | str | None = None
-    price: float | str | None = None
-    spot: float | str | None = None
+    carbon: float | Filename | None = None
+    price: float | Filename | None = None
+    spot: float | Filename | None = None
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
@@ -97,21 +97,25 @@ class Market:
         nodes = list(stage.machines.values())
         for name, place in self.places.items():
             pool = next((node for node in nodes if node.pool == name), None)
-            if (place.carbon, place.price) != (None, None) and all((node.site or "") != name for node in nodes):
-                raise BadInput(f"market: no node is at site '{name}'; name it in 'site' of its nodes")
+            site = any((node.site or "") == name for node in nodes)
+            if (place.carbon, place.price) != (None, None) and not site:
+                raise BadInput(f"market.places: no node is at site '{name}'; name it in 'site' of its nodes")
             if place.spot is not None and pool is None:
-                raise BadInput(f"market: no node is of pool '{name}'; name it in 'pool' of its nodes")
+                raise BadInput(f"market.places: no node is of pool '{name}'; name it in 'pool' of its nodes")
+            if not site and pool is None:
+                raise BadInput(f"market.places: '{name}' is neither site nor pool of any node; name it in theirs")
             chances = stage.rng("market", name).spawn(len(SAYS))
             told = {key: getattr(place, key) for key in SAYS}
             series = {
-                SAYS[key]: self._steps(key, what, pool, rng)
+                SAYS[key]: self._steps(f"market.places.{name}.{key}", what, pool, rng)
                 for (key, what), rng in zip(told.items(), chances, strict=True)
                 if what is not None
             }
             _Teller(stage, name, series).tell()
 
-    def _steps(self, key: str, what: float | str, pool: Node | None, rng: np.random.Generator) -> Iterator[Step]:
+    def _steps(self, where: str, what: float | str, pool: Node | None, rng: np.random.Generator) -> Iterator[Step]:
         """The series that a key of a place stands for."""
+        key = where.rpartition(".")[2]
         if not isinstance(what, str):
             return iter([(0.0, what)])
         if what == MADE and key == "spot":
@@ -120,7 +124,8 @@ class Market:
         kind, _, name = what.partition(":")
         if kind == MADE:
             return synthetic(region(key, name), rng, self._zero())
-        return recorded(table(Path(what)), self._zero(), self.repeat)
+        with within(where):
+            return recorded(table(Path(what)), self._zero(), self.repeat)
 
 
 class _Teller:

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
 
 from ...traces.trouble import BadInput
 from ..kinds import kind as facts
-from ..vocabulary import Sample
 from .eyes import busy
-from .law import Run, Stage
+from .law import Look, Run, Stage
 
 Curve = npt.NDArray[np.float64]
 """Rows of (limit as a part of the largest, speed, energy for the same work), by limit."""
@@ -44,7 +44,7 @@ class Power:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        if not 0 < self.alpha <= 2 or not 0 <= self.idle < 1 or (self.tdp is not None and not self.tdp > 0):
+        if not 0 < self.alpha <= 2 or not 0 <= self.idle < 1 or (self.tdp is not None and not 0 < self.tdp < inf):
             raise BadInput(
                 f"power: alpha = {self.alpha}, idle = {self.idle}, tdp = {self.tdp}: give an alpha above 0 and up to "
                 "2, an idle part below 1 and watts above 0"
@@ -62,6 +62,11 @@ class Power:
             raise BadInput(f"power: the draw of '{kind}' is not known; give laws.power.tdp, watts of such kinds")
         idle = known.idle if known is not None and known.idle is not None else self.idle * tdp
         return idle, tdp
+
+    def standby(self, kind: str) -> float:
+        """Watts of a live context of a kind, beside what it draws when idle."""
+        known = facts(kind)
+        return (known.context or 0.0) if self.context and known is not None else 0.0
 
 
 @cache
@@ -83,6 +88,7 @@ class _Power:
         self._law, self._stage = law, stage
         self._kind = {a.id: a.kind for node in stage.machines.values() for a in node.accelerators}
         self._range = {kind: law.range(kind) for kind in set(self._kind.values())}
+        self._context = {kind: law.standby(kind) for kind in self._range}
         self._caps: dict[str, float] = {}
         self._told = 0  # runs with a limit of their own
 
@@ -123,16 +129,14 @@ class _Power:
         for run in list(self._stage.on(accelerator)):
             self._stage.touch(run)
 
-    def sense(self, sample: Sample) -> Sample:
+    def sense(self, look: Look) -> None:
         """Its draw, by how busy it is."""
-        name = sample.accelerator
+        name = look.accelerator
         kind, runs = self._kind[name], self._stage.on(name)
         idle, tdp = self._range[kind]
-        if not runs:
-            return Sample(name, sample.busy, sample.memory, idle, sample.link)
-        known = facts(kind)
-        context = (known.context or 0.0) if self._law.context and known is not None else 0.0
-        used = busy(self._stage, name) if sample.busy is None else sample.busy
-        full = min(idle + context + (tdp - idle) * used**self._law.alpha, tdp)
-        speed, energy = limited(kind, self._part(name))
-        return Sample(name, sample.busy, sample.memory, max(full * speed * energy, idle), sample.link)
+        look.watts = idle
+        if runs:
+            used = busy(self._stage, name) if look.busy is None else look.busy
+            full = min(idle + self._context[kind] + (tdp - idle) * used**self._law.alpha, tdp)
+            speed, energy = limited(kind, self._part(name))
+            look.watts = max(full * speed * energy, idle)

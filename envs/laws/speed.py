@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from math import inf
 
 from ...traces.job import Job
-from ...traces.trouble import BadInput
+from ...traces.trouble import BadInput, within
+from ..kinds import kind as facts
 from ..throughputs import opened
-from .law import Run, Stage
+from .law import Filename, Run, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Speed:
     profile that was not measured on a kind at all is refused when the world begins.
 
     A job without a profile is as fast on every kind, near or spread; with another gang than its own it is
-    (gang / own gang)^scaling times as fast.
+    (gang / own gang)^scaling times as fast. Without this law every job runs alike on any kind and with any gang.
 
     Attributes:
         reference: the kind of recorded durations of jobs that name no kind.
@@ -34,7 +35,7 @@ class Speed:
     """
 
     reference: str = "V100"
-    profiles: str = "builtin"
+    profiles: Filename = "builtin"
     scaling: float = 0.9
     spread: float = 0.425
     across_racks: float = 1.0
@@ -46,18 +47,30 @@ class Speed:
                 raise BadInput(f"speed: {key} = {getattr(self, key)} cannot be; give a number above 0")
 
     def begin(self, stage: Stage) -> _Speed:
-        """The speeds of a world. Raises BadInput if a profile was not measured on a kind that its jobs may get."""
+        """The speeds of a world.
+
+        Raises BadInput if a profile was not measured on a kind that its jobs may get, or nobody knows `reference`.
+        """
         return _Speed(self, stage)
 
 
 class _Speed:
     def __init__(self, law: Speed, stage: Stage) -> None:
         self._law = law
-        self._profiles = opened(law.profiles)
+        with within("speed.profiles"):
+            self._profiles = opened(law.profiles)
         self._kind = {a.id: a.kind for node in stage.machines.values() for a in node.accelerators}
         self._rack = {node.id: node.rack for node in stage.machines.values() if node.rack is not None}
         self._known: dict[tuple[object, ...], float] = {}
-        self._profiles.check(stage.trace, self._kind.values(), law.reference)
+        if not self._knows(law.reference):
+            raise BadInput(f"speed.reference: '{law.reference}' is no kind that a node has or that anybody measured")
+        with within("speed"):
+            self._profiles.check(stage.trace, self._kind.values(), law.reference)
+
+    def _knows(self, kind: str) -> bool:
+        """Whether it is a kind of accelerator, as far as anybody can tell."""
+        measured = (self._profiles.kind(kind) in one.near for one in self._profiles.of.values())
+        return kind in self._kind.values() or facts(kind) is not None or any(measured)
 
     def factor(self, run: Run) -> float:
         """Its rate here by its rate where its duration was recorded."""

@@ -10,14 +10,14 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
-from ...traces.trouble import BadInput
+from ...traces.trouble import BadInput, within
 from ..estate import GONE
 from ..nodes import Nodes
 from ..recordings import capacity
 from ..vocabulary import NodeDown, NodeUp, Notice
 from .alone import Alone
 from .bathtub import Lives
-from .law import Stage
+from .law import Filename, Stage
 from .renewal import measured
 
 RECLAIMED = "reclaimed"
@@ -67,7 +67,7 @@ class Spot:
     returns: float = _KNOWN["returns"]
     notice: float = _KNOWN["notice"]
     chaos: float = 1.0
-    recorded: str | None = None
+    recorded: Filename | None = None
     unit: Literal["seconds", "hours"] | None = None
 
     def __post_init__(self) -> None:
@@ -90,7 +90,8 @@ class Spot:
 
     def begin(self, stage: Stage) -> _Market:
         """The spot nodes of a world. Raises BadInput if the recorded file cannot be read."""
-        steps = None if self.recorded is None else capacity(Path(self.recorded), self.unit)
+        with within("spot.recorded"):
+            steps = None if self.recorded is None else capacity(Path(self.recorded), self.unit)
         pools: dict[str, list[str]] = {}
         for node in stage.machines.values():
             if node.spot:
@@ -167,7 +168,7 @@ class _Drawn(_Pool):
 
     def _live(self, node: str, seconds: float) -> None:
         notice = min(self._law.notice, seconds)
-        self._stage.at(self._stage.now + seconds - notice, partial(self._ends, node, self._life[node], notice))
+        self._stage.at(self._stage.now + (seconds - notice), partial(self._ends, node, self._life[node], notice))
 
     def _ends(self, node: str, life: int, notice: float) -> None:
         if life == self._life[node] and node not in self._doomed:

@@ -7,12 +7,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import inf, log10
 
 import numpy as np
 
 from ...traces.job import Job
 from ...traces.trouble import BadInput
 from .law import Run, Stage
+
+DIGITS = 15
+"""Of halving^rungs, at most: the lowest rung would be at no work at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,13 @@ class Sweeps:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        if self.halving < 2 or self.rungs < 1 or not self.noise >= 0:
+        if self.halving < 2 or self.rungs < 1 or not 0 <= self.noise < inf:
             raise BadInput(
                 f"sweeps: halving = {self.halving}, rungs = {self.rungs}, noise = {self.noise}: give a halving of 2 or "
                 "more, 1 rung or more and a noise of 0 or more"
             )
+        if self.rungs * log10(self.halving) > DIGITS:
+            raise BadInput(f"sweeps: rungs = {self.rungs} cannot be; halving^rungs can have {DIGITS} digits at most")
 
     def begin(self, stage: Stage) -> _Sweeps:
         """The sweeps of a world."""
