@@ -95,7 +95,7 @@ class HarshWorld:
         self.machines, self.up = self._machines.of, self._machines.up
         self.runs: dict[int, Run] = {}
         self._restart = restart
-        self._sim = simpy.Environment()
+        self._sim = simpy.Environment(0.0)
         self._happened: list[Event] = []
         self._kept: dict[int, float] = {}
         self._courses: dict[int, Course] = {}
@@ -141,10 +141,12 @@ class HarshWorld:
 
     def wait(self) -> Sequence[Event]:
         """Jumps to the next moment at which something happens: its events, stops before submissions."""
-        queue, step = self._sim._queue, self._sim.step
+        queue, step, instruments = self._sim._queue, self._sim.step, self._instruments
         while True:
-            while queue and not self._happened and not self._instruments:
-                if self._over(queue[0][0]):
+            while queue and not self._happened and not instruments.unseen:
+                if self.runs:
+                    self._last = queue[0][0]
+                elif self._over(queue[0][0]):
                     return ()
                 step()
             now = self._sim.now
@@ -156,7 +158,7 @@ class HarshWorld:
     def _told(self) -> list[Event]:
         """What is to be told, looks at accelerators last: they see how all has settled."""
         told, self._happened = self._happened, []
-        if self._instruments and (measured := self._instruments.measure(self.now)) is not None:
+        if self._instruments.unseen and (measured := self._instruments.measure(self.now)) is not None:
             told.append(measured)
         return told
 
@@ -171,11 +173,10 @@ class HarshWorld:
         return bool(self.runs or self._coming or self._limbo)
 
     # What laws ask: see `laws.law.Stage`.
-
     @property
     def now(self) -> float:
         """Seconds."""
-        return float(self._sim.now)
+        return self._sim._now
 
     def at(self, time: float, then: Callable[[], None]) -> None:
         """Calls `then` at a time, before jobs are submitted. A sum of seconds may be a hair before now: that is now."""

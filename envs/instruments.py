@@ -16,28 +16,27 @@ class Instruments:
         nodes: all that may ever be there.
         up: node -> whether it is; nobody sees what is not there.
         senses: each fills in its part of a look.
+
+    Attributes:
+        unseen: those that are to be looked at when the moment has settled.
     """
 
     def __init__(self, nodes: Nodes, up: Mapping[str, bool], senses: Iterable[Callable[[Look], None]]) -> None:
         self._up, self._senses = up, list(senses)
         self._node_of = {a.id: node.id for node in nodes for a in node.accelerators}
-        self._unseen: dict[str, None] = {}
+        self.unseen: dict[str, None] = {}
         for node in nodes:
             if node.present:
                 self.look(a.id for a in node.accelerators)
 
-    def __bool__(self) -> bool:
-        """Whether there is anything to look at."""
-        return bool(self._unseen)
-
     def look(self, accelerators: Iterable[str]) -> None:
         """Has accelerators looked at; MIG instances are looked at with the whole."""
         if self._senses:
-            self._unseen.update({name.partition("#")[0]: None for name in accelerators})
+            self.unseen.update({name.partition("#")[0]: None for name in accelerators})
 
     def measure(self, now: float) -> Measured | None:
         """What is seen of those that are there."""
-        seen, self._unseen = self._unseen, {}
+        seen, self.unseen = self.unseen, {}
         samples = []
         for accelerator in seen:
             if self._up[self._node_of[accelerator]]:

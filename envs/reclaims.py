@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..traces.job import Job
 from .cluster import Cluster
+from .holdings import Holdings
 from .placement import packed
+from .room import Room
 from .roster import Running
 from .shares import thousandths
 from .space import Space
@@ -35,30 +37,36 @@ class Reclaims:
         """Follows a start."""
         self._asked.discard(job.id)
         self._offered.discard(job.id)
-        self._covered = self._covered or not self._tenants.borrowed(self._cluster.room.usage, job.tenant)
+        self._covered = self._covered or job.tenant not in _holdings(self._cluster.room).over
 
-    def demands(self) -> Iterator[Preempt]:
+    def demands(self) -> Iterable[Preempt]:
         """The preemptions that are due when events have come, before the policy decides."""
-        self._passed = set() if self._covered else self._passed | self._offered
-        self._offered, self._covered = set(), False
-        yield from self._all()
+        if self._covered:
+            self._passed, self._covered = set(), False
+        elif self._offered:
+            self._passed |= self._offered
+        self._offered = set()
+        return self._due()
 
-    def after_all(self) -> Iterator[Preempt]:
+    def after_all(self) -> Iterable[Preempt]:
         """Those that are due because of what the policy has decided: a place may be gone again."""
-        if self._version != self._cluster.room.version:
-            yield from self._all()
+        return () if self._version == self._cluster.room.version else self._due()
+
+    def _due(self) -> Iterable[Preempt]:
+        self._version = self._cluster.room.version
+        if len(self._cluster.pending) and (self._asked or _holdings(self._cluster.room).over):
+            return self._all()
+        self._cluster.owe(False)
+        return ()
 
     def _all(self) -> Iterator[Preempt]:
-        if self._asked:
-            self._asked = {job for job in self._asked if job in self._cluster.pending}
-        may = len(self._cluster.pending) and (self._asked or self._cluster.room.over)
-        lines = self._late() if may else []
-        if lines:
+        self._asked = {job for job in self._asked if job in self._cluster.pending}
+        if lines := self._late():
             now, then = self._cluster.room.scratch() if self._asked else None, _to_come(self._cluster)
             for line in lines:
                 yield from self._demanded(line, now, then)
-        waits = (job for line in lines for job in line)
-        self._cluster.owe(any(job.id in self._asked and job.id not in self._passed for job in waits))
+        wanted = self._asked - self._passed
+        self._cluster.owe(bool(wanted) and any(job.id in wanted for line in lines for job in line))
         self._version = self._cluster.room.version
 
     def _demanded(self, line: list[Job], now: Space | None, then: Space) -> Iterator[Preempt]:
@@ -84,9 +92,9 @@ class Reclaims:
 
     def _late(self) -> list[list[Job]]:
         """For each tenant its waiting jobs that its quota covers together, oldest first, if they waited long enough."""
-        own, used, found = self._tenants.own, self._cluster.room.usage, []
+        left, found = _holdings(self._cluster.room).left, []
         for name, line in self._cluster.lines.items():
-            if line and (left := own(name) - used.get(name, 0)) > 0 and (late := self._line(line, left)):
+            if line and (more := left(name)) > 0 and (late := self._line(line, more)):
                 found.append(late)
         return found
 
@@ -119,7 +127,7 @@ class Reclaims:
             return None
         trial = room.scratch()
         for running in borrowers:
-            if self._tenants.borrowed(trial.usage, running.job.tenant) > 0:
+            if running.job.tenant in _holdings(trial).over:
                 trial.release(running)
                 giving.append(running)
                 if packed(job, trial) is not None:
@@ -128,9 +136,15 @@ class Reclaims:
 
     def _borrowers(self) -> list[Running]:
         """Runs that may give way, newest first."""
-        used, borrowed = self._cluster.room.usage, self._tenants.borrowed
+        over = _holdings(self._cluster.room).over
         able = (r for r in self._cluster.running if r.job.preemptible and not r.stopping and r.goes is None)
-        return sorted((r for r in able if borrowed(used, r.job.tenant) > 0), key=lambda r: (-r.since, -r.order))
+        return sorted((r for r in able if r.job.tenant in over), key=lambda r: (-r.since, -r.order))
+
+
+def _holdings(room: Room) -> Holdings:
+    """What tenants hold; there are tenants here."""
+    assert room.holdings is not None
+    return room.holdings
 
 
 def _to_come(cluster: Cluster) -> Space:

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..traces.job import Job, Shape
+from .holdings import Holdings
 from .kinds import kind as facts
 from .nodes import Node, Nodes
 from .shares import WHOLE, Fits, Shares, thousandths
-from .tenants import Lends, Tenants
+from .tenants import Tenants
 from .vocabulary import InvalidDecision, Placement
 
 if TYPE_CHECKING:
@@ -75,10 +76,8 @@ class Room:
         kinds: the groups.
         count: free whole accelerators in each group.
         total: accelerators of each group, absent ones included; `size` is their sum.
-        usage: thousandths of an accelerator that each tenant holds.
-        over: the tenants that hold more than their quota.
+        holdings: what each tenant holds, None where there are no tenants.
         fits: which profiles can work side by side on one accelerator, None for all.
-        owed: somebody waits for what is its own, so nobody may borrow.
     """
 
     def __init__(self, nodes: Nodes, tenants: Tenants | None = None, fits: Fits | None = None) -> None:
@@ -111,11 +110,7 @@ class Room:
         self.cpus: list[float] = [math.inf if n.cpus is None else round(n.cpus * WHOLE) for n in self.nodes]
         self.memory: list[float] = [math.inf if n.memory is None else n.memory for n in self.nodes]
         self.tenants = tenants
-        self.usage: dict[str | None, int] = {}
-        self.owed = False
-        self.over: frozenset[str | None] = frozenset()
-        self._headroom: dict[str | None, float] = {}
-        self._lends: Lends | None = None
+        self.holdings = None if tenants is None else Holdings(tenants)
         self._accepted: dict[Shape, tuple[str, ...]] = {}
         gangs = (known.gangs for b in self.bays if (known := facts(b.kind)) is not None)
         self._open = tenants is None and not any(gangs)
@@ -150,8 +145,8 @@ class Room:
         copy.free, copy.count, copy.shares = self.free.copy(), self.count.copy(), self.shares.copy()
         copy.levels = {kind: levels.copy() for kind, levels in self.levels.items()}
         copy.cpus, copy.memory = self.cpus.copy(), self.memory.copy()
-        if self.tenants is not None:
-            copy.usage = self.usage.copy()
+        if self.holdings is not None:
+            copy.holdings = self.holdings.copy()
         return copy
 
     def shape(self, job: Job) -> Shape:
@@ -196,25 +191,11 @@ class Room:
 
     def refusal(self, job: Job, amount: int) -> str | None:
         """Why the job's tenant may not have so many thousandths of an accelerator more, None if it may."""
-        if self.tenants is None or self._may(job.tenant, amount):
-            return None
-        return self.tenants.refuses(self.usage, job.tenant, amount, self.owed)
+        return None if self.holdings is None else self.holdings.refuses(job.tenant, amount)
 
     def admits(self, job: Job) -> bool:
         """Whether the job's tenant may have what it asks for: if not, the job keeps nobody else from starting."""
-        return self.tenants is None or self._may(job.tenant, thousandths(job.share) * job.gang)
-
-    def _may(self, tenant: str | None, amount: int) -> bool:
-        """Whether a tenant may have so many thousandths more; asked for every job of long queues, so remembered."""
-        tenants = self.tenants
-        assert tenants is not None
-        if not amount or amount <= tenants.own(tenant) - self.usage.get(tenant, 0):
-            return True  # a job without accelerators takes nothing of a quota
-        if tenant not in self._headroom:
-            if self._lends is None:
-                self._lends = tenants.lends(self.usage)
-            self._headroom[tenant] = tenants.headroom(self.usage, tenant, self.owed, self._lends)
-        return amount <= self._headroom[tenant]
+        return self.holdings is None or self.holdings.may(job.tenant, job.gang * thousandths(job.share))
 
     def kind_of(self, accelerator: str) -> str | None:
         """The kind of an accelerator, None for a MIG instance."""
@@ -299,7 +280,8 @@ class Room:
     def state(self) -> dict[str, object]:
         """What is free, in plain values, for comparing two ledgers."""
         more: dict[str, object] = {"up": list(self.up), "open": dict(self.shares.open)}
-        more["usage"] = {tenant: used for tenant, used in self.usage.items() if used}
+        if self.holdings is not None:
+            more["usage"] = {tenant: used for tenant, used in self.holdings.used.items() if used}
         return more | {
             "free": list(self.free),
             "left": dict(self.left),

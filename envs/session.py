@@ -77,22 +77,22 @@ class Session:
 
         What tenants reclaim is decided here, by the ledger's own rules, whatever the policy.
         """
-        opening, self._opening = self._opening, ()
-        for decision in opening:
-            self.act(decision)
+        if self._opening:
+            opening, self._opening = self._opening, ()
+            self._all(opening)
         if self._reclaims is not None:
-            self._reclaim(self._reclaims.after_all())
+            self._all(self._reclaims.after_all())
         events = self.world.wait()
         observe = self.cluster.observe
         for event in events:
             observe(event)
         self.log.entries.extend(events)
         if self._reclaims is not None:
-            self._reclaim(self._reclaims.demands())
+            self._all(self._reclaims.demands())
         return bool(events)
 
-    def _reclaim(self, demands: Iterable[Decision]) -> None:
-        for decision in demands:
+    def _all(self, decisions: Iterable[Decision]) -> None:
+        for decision in decisions:
             self.act(decision)
 
     def play(self, policy: Policy, listen: Callable[[Log], None] | None = None) -> Log:

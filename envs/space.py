@@ -22,10 +22,12 @@ class Space(Room):
     def take(self, job: Job, placement: Placement, share: float | None = None) -> None:
         """Reserves a placement whole, or raises InvalidDecision and changes nothing."""
         self.version += 1
-        if self.tenants is None and job.share == 1 and (share is None or share == 1):
-            for position, mask in self._check_whole(job, placement).items():
+        if job.share == 1 and (share is None or share == 1):
+            taken = self._check_whole(job, placement)
+            self._check_quota(job, placement, 1.0)
+            for position, mask in taken.items():
                 self._set(position, self.free[position] ^ mask)
-            if job.cpus is not None or job.host_memory is not None:
+            if self.holdings is not None or job.cpus is not None or job.host_memory is not None:
                 self._account(job, placement, 1.0, -1)
             return
         given = job.share if share is None else share
@@ -63,7 +65,7 @@ class Space(Room):
         self._check_quota(job, placement, share)
 
     def _check_quota(self, job: Job, placement: Placement, share: float) -> None:
-        if self.tenants is not None:
+        if self.holdings is not None:
             amount = thousandths(share) * width(placement)
             if (why := self.refusal(job, amount)) is not None:
                 raise InvalidDecision(f"job {job.id} of tenant {job.tenant} may not have {width(placement)}: {why}")
@@ -90,10 +92,9 @@ class Space(Room):
 
     def owe(self, owed: bool) -> None:
         """Notes whether somebody waits for what is its own: nobody may borrow meanwhile."""
-        if owed is not self.owed:
-            self.owed = owed
+        if self.holdings is not None and owed is not self.holdings.owed:
+            self.holdings.owed = owed
             self.version += 1
-            self._headroom = {}
 
     def release(self, running: Running) -> None:
         """Frees all that a run holds."""
@@ -249,12 +250,8 @@ class Space(Room):
 
     def _account(self, job: Job, placement: Placement, share: float, sign: int) -> None:
         """CPUs, host memory and quota go with the accelerators."""
-        if self.tenants is not None:
-            used = -sign * thousandths(share) * width(placement)
-            self.usage[job.tenant] = holds = self.usage.get(job.tenant, 0) + used
-            if (job.tenant in self.over) is not (holds > self.tenants.own(job.tenant)):
-                self.over = self.over ^ {job.tenant}
-            self._headroom, self._lends = {}, None
+        if self.holdings is not None:
+            self.holdings.change(job.tenant, -sign * thousandths(share) * width(placement))
         if job.cpus is None and job.host_memory is None:
             return
         for node, part in parts(job, placement):

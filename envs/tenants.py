@@ -6,7 +6,7 @@ A tenant always may use its quota. Beyond it, it borrows what others leave of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import inf
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..traces.job import Job
 from ..traces.trouble import BadInput
+from .shares import thousandths
 from .vocabulary import Tick
 
 if TYPE_CHECKING:
     from .laws.law import Run, Stage
 
 WHOLE = 1000
-Lends = tuple[float, dict[str | None, float]]
-"""What tenants leave to others, in all and each: thousandths of an accelerator, below 0 for what it borrows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,13 @@ class Tenant:
 
     @property
     def own(self) -> float:
-        """Its quota in whole thousandths of an accelerator."""
-        return inf if self.quota is None else float(round(self.quota * WHOLE))
+        """Its quota in thousandths of an accelerator."""
+        return thousandths_of(self.quota)
+
+
+def thousandths_of(accelerators: float | None) -> float:
+    """So many accelerators in whole thousandths; infinite for no limit."""
+    return inf if accelerators is None else float(round(accelerators * WHOLE))
 
 
 class Tenants:
@@ -73,11 +77,9 @@ class Tenants:
             raise BadInput(f"'patience' cannot be {patience:g}; give seconds, 0 or more")
         self.named = {tenant.name: tenant for tenant in tenants}
         self.patience = patience
-        self._owns: dict[str | None, float] = {name: tenant.own for name, tenant in self.named.items()}
-        self._most: dict[str | None, float] = {
-            name: inf if tenant.lend is None else float(round(tenant.lend * WHOLE))
-            for name, tenant in self.named.items()
-        }
+        self._owns = {name: thousandths_of(tenant.quota) for name, tenant in self.named.items()}
+        self._lends = {name: thousandths_of(tenant.lend) for name, tenant in self.named.items()}
+        self._borrows = {name: thousandths_of(tenant.borrow) for name, tenant in self.named.items()}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tenants) and (self.named, self.patience) == (other.named, other.patience)
@@ -91,9 +93,17 @@ class Tenants:
         """The quota of a tenant, in thousandths of an accelerator."""
         return self._owns.get(name or "", 0.0)
 
+    def lend(self, name: str | None) -> float:
+        """The most that a tenant leaves to others, in thousandths of an accelerator."""
+        return self._lends.get(name or "", 0.0)
+
+    def borrow(self, name: str | None) -> float:
+        """The most that a tenant may hold beyond its quota, in thousandths of an accelerator."""
+        return self._borrows.get(name or "", inf)
+
     def begin(self, stage: Stage) -> Patience | None:
         """What a simulated world does about them."""
-        return Patience(self.patience, stage) if self.patience else None
+        return Patience(self, stage) if self.patience else None
 
     def as_dict(self) -> dict[str, Any]:
         """In plain values."""
@@ -111,74 +121,45 @@ class Tenants:
         taken = sum(one.quota or 0.0 for one in self.named.values())
         return max(size - taken, 0.0) * tenant.weight / sum(one.weight for one in free)
 
-    def borrowed(self, used: Mapping[str | None, int], name: str | None) -> float:
-        """Thousandths of an accelerator that a tenant holds beyond its quota."""
-        return max(0.0, used.get(name, 0) - self.own(name))
-
-    def lends(self, used: Mapping[str | None, int]) -> Lends:
-        """What all leave to others, given what each holds, thousandths of an accelerator."""
-        each: dict[str | None, float] = {}
-        for name, own in self._owns.items():
-            spare = own - used.get(name, 0)
-            each[name] = min(spare, self._most[name]) if spare > 0 else spare
-        for name, held in used.items():
-            if name not in each:
-                each[name] = -held
-        return sum(each.values()), each
-
-    def headroom(
-        self, used: Mapping[str | None, int], name: str | None, owed: bool, lends: Lends | None = None
-    ) -> float:
-        """Thousandths of an accelerator that a tenant may have more.
-
-        Args:
-            used: what each holds, thousandths of an accelerator.
-            name: who asks.
-            owed: somebody waits for what is its own: nobody may borrow meanwhile.
-            lends: `lends(used)`, if that is at hand.
-        """
-        own = self.own(name) - used.get(name, 0)
-        if owed or own == inf:
-            return own
-        most = self.named[name or ""].borrow if (name or "") in self.named else None
-        total, each = self.lends(used) if lends is None else lends
-        lent = sum(left for other, left in each.items() if other != name) if total == inf else total - each.get(name, 0)
-        return own + max(min(inf if most is None else most * WHOLE, lent), 0.0)
-
-    def refuses(self, used: Mapping[str | None, int], name: str | None, amount: int, owed: bool) -> str | None:
-        """Why a tenant may not have so many thousandths more, None if it may: see `headroom`."""
-        if amount <= self.headroom(used, name, owed):
-            return None
-        tenant = self[name]
-        beyond = used.get(name, 0) + amount - tenant.own
-        if tenant.borrow is not None and beyond > tenant.borrow * WHOLE:
-            return f"its quota is {tenant.quota:g} accelerators and it may borrow {tenant.borrow:g}"
-        if owed:
-            return "it would borrow, and others wait for what is theirs"
-        return f"its quota is {tenant.quota:g} accelerators, and the others have no more to lend"
-
 
 class Patience:
-    """Wakes a simulated world when a job has waited long enough to have back what is its tenant's, as a law would."""
+    """Wakes a simulated world when a job has waited long enough to have back what is its tenant's, as a law would.
 
-    def __init__(self, seconds: float, stage: Stage) -> None:
-        self._seconds, self._stage = seconds, stage
-        self._waits = set[int]()
+    It does so only where there is something to have back: the job is within its tenant's quota, and somebody borrows.
+    """
+
+    def __init__(self, tenants: Tenants, stage: Stage) -> None:
+        self._tenants, self._stage = tenants, stage
+        self._waits: dict[int, Job] = {}
+        self._used: dict[str | None, int] = {}
 
     def submitted(self, job: Job) -> None:
         """It begins to wait."""
-        self._waits.add(job.id)
-        self._stage.at(job.submit + self._seconds, partial(self._over, job.id))
+        if thousandths(job.share) * job.gang <= self._tenants.own(job.tenant):
+            self._waits[job.id] = job
+            self._stage.at(job.submit + self._tenants.patience, partial(self._over, job.id))
 
     def started(self, run: Run) -> None:
         """It waits no more; if it ever waits again, it has waited long enough."""
-        self._waits.discard(run.job.id)
+        self._waits.pop(run.job.id, None)
+        self._use(run, 1)
+
+    def stopped(self, run: Run) -> None:
+        """It holds nothing any more."""
+        self._use(run, -1)
 
     def ended(self, job: Job, reason: str) -> None:
         """It waits no more."""
-        self._waits.discard(job.id)
+        self._waits.pop(job.id, None)
+
+    def _use(self, run: Run, sign: int) -> None:
+        held = sign * thousandths(run.share) * len(run.accelerators)
+        self._used[run.job.tenant] = self._used.get(run.job.tenant, 0) + held
 
     def _over(self, job: int) -> None:
-        if job in self._waits:
-            self._waits.discard(job)
+        if (waits := self._waits.pop(job, None)) is None:
+            return
+        tenants, used = self._tenants, self._used
+        need = thousandths(waits.share) * waits.gang + used.get(waits.tenant, 0)
+        if need <= tenants.own(waits.tenant) and any(held > tenants.own(name) for name, held in used.items()):
             self._stage.say(Tick(self._stage.now))

@@ -43,12 +43,14 @@ def test_the_ratio_is_of_what_was_measured() -> None:
     assert ratio.target == 0.4
 
 
-def test_the_harsh_ratio_is_of_what_was_measured() -> None:
-    laws, none, ratio = harsh("campus", "synthetic:philly,jobs=100,largest=8,profiles=1")
+def test_the_harsh_ratios_are_of_what_was_measured() -> None:
+    laws, none, over_plain, over_none = harsh(1000.0, "campus", "synthetic:philly,jobs=100,largest=8,profiles=1")
     assert laws.value is not None
     assert none.value is not None
-    assert ratio.value == pytest.approx(laws.value / none.value)
-    assert (ratio.target, ratio.note.split(", ")[0]) == (0.2, "checkpoints")
+    assert over_plain.value == pytest.approx(laws.value / 1000.0)
+    assert over_plain.target == 0.2
+    assert over_none.value == pytest.approx(laws.value / none.value)
+    assert "tenants, checkpoints" in laws.note
 
 
 def test_the_loaded_environment_is_loaded() -> None:

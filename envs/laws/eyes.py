@@ -72,11 +72,11 @@ class _Eyes:
         seen = busy(self._stage, look.accelerator) if runs else 0.0
         if self._law.noise and runs:
             seen = min(max(seen * (1 + self._law.noise * float(self._rng.standard_normal())), 0.0), 1.0)
-        memory = [_memory(run) for run in runs]
-        links = [_link(run) for run in runs]
-        look.busy = seen
-        look.memory = None if None in memory else sum([m or 0 for m in memory])
-        look.link = None if None in links else sum([x or 0.0 for x in links], 0.0)
+        look.busy, look.memory, look.link = seen, 0, 0.0
+        for run in runs:
+            memory, link = _memory(run), _link(run)
+            look.memory = None if memory is None or look.memory is None else look.memory + memory
+            look.link = None if link is None or look.link is None else look.link + link
 
 
 def _memory(run: Run) -> int | None:

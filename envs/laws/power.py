@@ -98,12 +98,18 @@ class _Power:
         limit = min([self._caps.get(accelerator, np.inf), *tuned])
         return float(min(limit / self._range[self._kind[accelerator]][1], 1.0))
 
+    def _limited(self, accelerator: str) -> tuple[float, float]:
+        """Speed, and energy for the same work, under the limit of an accelerator."""
+        if not self._caps and not self._told:
+            return 1.0, 1.0
+        return limited(self._kind[accelerator], self._part(accelerator))
+
     def factor(self, run: Run) -> float:
         """The pace of its slowest accelerator."""
         if not self._caps and not self._told:
             return 1.0
         there = {accelerator.partition("#")[0] for accelerator in run.accelerators}
-        return min((limited(self._kind[a], self._part(a))[0] for a in there), default=1.0)
+        return min((self._limited(accelerator)[0] for accelerator in there), default=1.0)
 
     def started(self, run: Run) -> None:
         """Its limit is that of those beside it, too."""
@@ -138,5 +144,5 @@ class _Power:
         if runs:
             used = busy(self._stage, name) if look.busy is None else look.busy
             full = min(idle + self._context[kind] + (tdp - idle) * used**self._law.alpha, tdp)
-            speed, energy = limited(kind, self._part(name))
+            speed, energy = self._limited(name)
             look.watts = max(full * speed * energy, idle)

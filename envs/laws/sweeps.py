@@ -58,6 +58,7 @@ class _Sweeps:
         self._law, self._stage = law, stage
         self._reported: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
         self._seen: defaultdict[int, set[int]] = defaultdict(set)
+        self._losses: dict[int, list[float]] = {}
 
     def milestones(self, run: Run) -> Iterator[tuple[float, Callable[[Run], None]]]:
         """A trial's rungs."""
@@ -75,7 +76,9 @@ class _Sweeps:
     def _report(self, rung: int, run: Run) -> None:
         self._seen[run.job.id].add(rung)
         reported = self._reported[run.job.group or "", rung]
-        loss = self.losses(run.job)[rung]
+        if run.job.id not in self._losses:
+            self._losses[run.job.id] = self.losses(run.job)
+        loss = self._losses[run.job.id][rung]
         insort(reported, loss)
         best = reported[: max(1, len(reported) // self._law.halving)]
         if loss > best[-1]:
@@ -84,3 +87,4 @@ class _Sweeps:
     def ended(self, job: Job, reason: str) -> None:
         """Its rungs are forgotten."""
         self._seen.pop(job.id, None)
+        self._losses.pop(job.id, None)
