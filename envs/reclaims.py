@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..traces.job import Job
-from .cluster import Cluster
+from .cluster import Cluster, ClusterView
 from .holdings import Holdings
 from .placement import packed
 from .room import Room
@@ -62,7 +62,7 @@ class Reclaims:
     def _all(self) -> Iterator[Preempt]:
         self._asked = {job for job in self._asked if job in self._cluster.pending}
         if lines := self._late():
-            now, then = self._cluster.room.scratch() if self._asked else None, _to_come(self._cluster)
+            now, then = self._cluster.room.scratch() if self._asked else None, to_come(self._cluster)
             for line in lines:
                 yield from self._demanded(line, now, then)
         wanted = self._asked - self._passed
@@ -147,7 +147,7 @@ def _holdings(room: Room) -> Holdings:
     return room.holdings
 
 
-def _to_come(cluster: Cluster) -> Space:
+def to_come(cluster: ClusterView) -> Space:
     """The room there will be when all who are stopping have stopped."""
     room = cluster.room.scratch()
     for running in cluster.running:

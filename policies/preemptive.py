@@ -11,6 +11,7 @@ import numpy as np
 
 from ..envs.cluster import ClusterView
 from ..envs.placement import Place, packed
+from ..envs.reclaims import to_come
 from ..envs.roster import Columns, Floats, Moving, Running, Score
 from ..envs.space import Space
 from ..envs.vocabulary import Decision, Preempt, Start
@@ -60,7 +61,7 @@ class Preemptive:
         behind = np.flatnonzero(ranks > self.waiting(job, cluster))
         if not len(behind):
             return
-        room = _to_come(cluster)
+        room = to_come(cluster)
         if self.place(job, room) or room.free_for(job) + columns.gang[behind].sum() < job.gang:
             return
         asked: list[Running] = []
@@ -80,15 +81,6 @@ class Preemptive:
             if not self.place(job, room):
                 room.release(running)
                 yield running
-
-
-def _to_come(cluster: ClusterView) -> Space:
-    """The room there will be when all who are stopping have stopped."""
-    room = cluster.room.scratch()
-    for running in cluster.running:
-        if running.stopping:
-            room.release(running)
-    return room
 
 
 def remaining(job: Job, cluster: ClusterView) -> float:
