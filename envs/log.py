@@ -85,9 +85,9 @@ class Log:
                 part.unlink(missing_ok=True)
 
     @classmethod
-    def read(cls, path: Path) -> Log:
+    def read(cls, path: Path | str) -> Log:
         """Reads JSON lines back. Raises BadInput with the line that is not one of a log's."""
-        rows = lines(path)
+        number, rows = 1, lines(Path(path))
         try:
             number, text = next(rows, (1, ""))
             head = json.loads(text)

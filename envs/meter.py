@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp
+from typing import NamedTuple
 
 from .nodes import Node
 from .vocabulary import Billed, Measured, Priced, Sample
@@ -30,25 +31,46 @@ class Price:
     usd_per_hour: float | None = None
 
 
+class Means(NamedTuple):
+    """Exponential means of what looks tell, in the units of `Sample`; None for what was never told."""
+
+    busy: float | None
+    memory: float | None
+    watts: float | None
+    link: float | None
+
+
 @dataclass(slots=True)
 class Seen:
-    """An accelerator as it was last seen, and an exponential mean of how busy it was.
+    """An accelerator as it was last seen, and exponential means of what was seen.
 
     Attributes:
         sample: the last look.
         since: when that was, seconds.
-        mean: of `busy`, over about the last `MEAN` seconds, up to `since`; None if it was never told.
+        means: over about the last `MEAN` seconds, up to `since`.
     """
 
     sample: Sample
     since: float
-    mean: float | None
+    means: Means
 
-    def busy(self, now: float) -> float | None:
-        """The mean up to now: the last value holds until the next look."""
-        if self.mean is None or self.sample.busy is None:
-            return self.mean
-        return self.sample.busy + (self.mean - self.sample.busy) * exp((self.since - now) / MEAN)
+    def mean(self, now: float) -> Means:
+        """The means up to now: the last values hold until the next look. One that was not told leaves its mean."""
+        kept = exp((self.since - now) / MEAN)
+        both = zip(self.means, _values(self.sample), strict=True)
+        return Means._make([old if old is None or last is None else last + (old - last) * kept for old, last in both])
+
+    def follow(self, sample: Sample, time: float) -> None:
+        """Is seen anew. What was never told before has its mean from here."""
+        means = self.mean(time)
+        if None in means:
+            both = zip(means, _values(sample), strict=True)
+            means = Means._make([new if old is None else old for old, new in both])
+        self.sample, self.since, self.means = sample, time, means
+
+
+def _values(sample: Sample) -> Means:
+    return Means._make((sample.busy, sample.memory, sample.watts, sample.link))
 
 
 class Meter:
@@ -138,8 +160,10 @@ class Meter:
                 site = node.site or ""
                 self.runs, self._flow = True, None
                 self._watts[site] = self._watts.get(site, 0.0) + ((sample.watts or 0.0) - old) * node.pue
-            mean = before.busy(event.time) if before else None
-            self.seen[name] = Seen(sample, event.time, sample.busy if mean is None else mean)
+            if before is None:
+                self.seen[name] = Seen(sample, event.time, _values(sample))
+            else:
+                before.follow(sample, event.time)
 
     def price(self, event: Priced) -> None:
         """Follows a change of prices."""

@@ -59,7 +59,7 @@ class Profile:
         spread: kind -> rates of gangs on several nodes.
         kept: kind -> other profile -> the part of its own rate that it keeps when both are packed on one accelerator.
         busy: how busy it makes a V100, 0 to 1.
-        memory: bytes that it needs on each accelerator.
+        memory: bytes that it is seen to use on each accelerator, if there are so many; no demand, as `Job.memory` is.
         checkpoint: bytes of its saved state.
         link: bytes a second that each accelerator of a gang sends to others.
     """
@@ -206,7 +206,8 @@ class Profiles:
         if self.kind(kind) not in one.near:
             raise BadInput(
                 f"profiles {self.source}: '{profile}' was not measured on {kind}, which {why}; give its jobs kinds "
-                f"that were ({', '.join(one.near)}), or laws.speed.profiles a table that has it"
+                f"that were ({', '.join(one.near)}), or laws.speed.profiles a table that has it; the trace's option "
+                "modern=1, for profiles=1, draws families that were measured on recent kinds"
             )
 
 

@@ -13,81 +13,105 @@ from .roster import Running
 from .shares import thousandths
 from .space import Space
 from .tenants import Tenants
-from .vocabulary import Placement, Preempt
+from .vocabulary import Decision, Placement, Preempt, Start
 
 
 class Reclaims:
-    """Waiting jobs that their tenant's quota covers may demand a place, oldest first, once they have waited `patience`.
+    """Waiting jobs that their tenant's quota covers may claim a place, oldest first, once they have waited `patience`.
 
     Of those who borrow the newest runs give way, as few as are needed, and none if the job would find no place all the
-    same. Until its place is there, and for the one round of decisions in which it then could start, nobody may borrow:
-    what was given back for it would be gone again. A job whose place the policy lets pass demands nothing more until
-    something within a quota has started; else the same borrowers would be stopped again and again.
+    same. While a claim waits for them to leave nobody may borrow: what is given back for it would be gone again. When
+    its place is there the policy has one round of decisions in which nobody may borrow either; a place that it lets
+    pass is anybody's in the next round, at the same moment. Who passed waits for its patience anew, or until its tenant
+    has started something; else the same borrowers would be stopped again and again.
+
+    Without patience every covered job would claim its place at the moment it comes, and nobody could borrow in the same
+    round: then there are claims only while somebody borrows, and the first to borrow may be stopped at once.
+
+    So whenever nobody may borrow somebody is about to leave, and something happens next.
     """
 
     def __init__(self, cluster: Cluster, tenants: Tenants) -> None:
         self._cluster, self._tenants = cluster, tenants
-        self._asked = set[int]()
+        self._waiting = set[int]()
+        self._leaving = set[int]()
         self._offered = set[int]()
-        self._passed = set[int]()
-        self._covered = False
+        self._passed: dict[int, tuple[str | None, float]] = {}
         self._version = -1
+        self.again = False
+        """Whether the policy is to decide once more before anything happens."""
 
-    def started(self, job: Job) -> None:
-        """Follows a start."""
-        self._asked.discard(job.id)
+    def follow(self, decision: Decision) -> None:
+        """Follows a decision that the ledger has taken."""
+        match decision:
+            case Start(number):
+                self._started(self._cluster.running[number].job)
+            case Preempt(number) if number not in self._leaving:
+                self._pass(self._cluster.running[number].job)  # whom the policy stops itself has had its place
+
+    def _started(self, job: Job) -> None:
+        self._waiting.discard(job.id)
         self._offered.discard(job.id)
-        self._covered = self._covered or job.tenant not in _holdings(self._cluster.room).over
+        if self._passed:
+            now = self._cluster.now
+            self._passed = {one: (who, at) for one, (who, at) in self._passed.items() if who != job.tenant or at == now}
 
     def demands(self) -> Iterable[Preempt]:
         """The preemptions that are due when events have come, before the policy decides."""
-        if self._covered:
-            self._passed, self._covered = set(), False
-        elif self._offered:
-            self._passed |= self._offered
         self._offered = set()
-        return self._due()
+        return self._claims()
 
-    def after_all(self) -> Iterable[Preempt]:
-        """Those that are due because of what the policy has decided: a place may be gone again."""
-        return () if self._version == self._cluster.room.version else self._due()
+    def after_all(self) -> Iterator[Preempt]:
+        """Those that are due because of what the policy has decided: a place may be gone again. Sets `again`."""
+        self.again = False
+        if not self._offered and self._version == self._cluster.room.version:
+            return
+        owed, pending = _holdings(self._cluster.room).owed, self._cluster.pending
+        for job in self._offered:
+            if job in pending:
+                self._pass(pending[job])
+        self._offered = set()
+        yield from self._claims()
+        self.again = bool(self._offered) or (owed and not self._waiting and len(pending) > 0)
 
-    def _due(self) -> Iterable[Preempt]:
-        self._version = self._cluster.room.version
-        if len(self._cluster.pending) and (self._asked or _holdings(self._cluster.room).over):
-            return self._all()
-        self._cluster.owe(False)
-        return ()
+    def _pass(self, job: Job) -> None:
+        self._passed[job.id] = job.tenant, self._cluster.now
 
-    def _all(self) -> Iterator[Preempt]:
-        self._asked = {job for job in self._asked if job in self._cluster.pending}
-        if lines := self._late():
-            now, then = self._cluster.room.scratch() if self._asked else None, to_come(self._cluster)
+    def _claims(self) -> Iterable[Preempt]:
+        """Who claims what now; nobody may borrow while there is any claim."""
+        due: list[Preempt] = []
+        before, self._waiting, self._leaving = self._waiting, set(), set()
+        matters = self._tenants.patience or before or _holdings(self._cluster.room).over
+        if len(self._cluster.pending) and matters and (lines := self._late()):
+            now, then = self._cluster.room.scratch(), to_come(self._cluster)
             for line in lines:
-                yield from self._demanded(line, now, then)
-        wanted = self._asked - self._passed
-        self._cluster.owe(bool(wanted) and any(job.id in wanted for line in lines for job in line))
+                due += self._claimed(line, now, then)
+        for job in before - self._waiting - self._offered:
+            if job in self._cluster.pending:  # a claim that came to nothing has passed
+                self._pass(self._cluster.pending[job])
+        self._cluster.owe(bool(self._waiting or self._offered))
         self._version = self._cluster.room.version
+        return due
 
-    def _demanded(self, line: list[Job], now: Space | None, then: Space) -> Iterator[Preempt]:
-        """What a tenant's jobs demand, up to the first for which nothing helps.
+    def _claimed(self, line: list[Job], now: Space, then: Space) -> Iterator[Preempt]:
+        """What a tenant's jobs claim, up to the first for which nothing helps.
 
         Args:
             line: the jobs.
-            now: the room there is, if that matters to anybody who has asked.
+            now: the room there is.
             then: the room there will be when those who are stopping have left.
         """
         for job in line:
-            if job.id in self._passed:
-                continue
-            if now is not None and (place := packed(job, now)) is not None:
-                now.take(job, place)
-                if job.id in self._asked:
-                    self._offered.add(job.id)
-            if (giving := self._giving_way(job, then)) is None:
+            place = packed(job, now)
+            giving = self._giving_way(job, then)
+            if giving is None:
                 return
-            if giving:
-                self._asked.add(job.id)
+            if place is not None:
+                now.take(job, place)
+                self._offered.add(job.id)
+            else:
+                self._waiting.add(job.id)
+            self._leaving.update(running.job.id for running in giving)
             yield from (Preempt(running.job.id) for running in giving)
 
     def _late(self) -> list[list[Job]]:
@@ -102,12 +126,18 @@ class Reclaims:
         now, patience, found = self._cluster.now, self._tenants.patience, list[Job]()
         for job in line.values():
             need = job.gang * thousandths(job.share)
-            if need <= left and job.submit + patience <= now:
+            if need <= left and job.submit + patience <= now and not self._has_passed(job, now, patience):
                 found.append(job)
                 left -= need
                 if left <= 0:
                     break
         return found
+
+    def _has_passed(self, job: Job, now: float, patience: float) -> bool:
+        """Whether the policy let its place pass, not so long ago."""
+        if job.id not in self._passed:
+            return False
+        return not patience or now < self._passed[job.id][1] + patience
 
     def _giving_way(self, job: Job, room: Space) -> list[Running] | None:
         """Who has to leave a room so that a job finds a place in it, which it then takes there; None if none helps."""
@@ -138,6 +168,7 @@ class Reclaims:
         """Runs that may give way, newest first."""
         over = _holdings(self._cluster.room).over
         able = (r for r in self._cluster.running if r.job.preemptible and not r.stopping and r.goes is None)
+        able = (r for r in able if r.job.id not in self._leaving)
         return sorted((r for r in able if r.job.tenant in over), key=lambda r: (-r.since, -r.order))
 
 

@@ -63,8 +63,8 @@ class Session:
         if self._tuned and isinstance(decision, Start | Move | Resize):
             decision = with_tuning(decision, self.cluster)
         self.cluster.decide(decision)
-        if self._reclaims is not None and isinstance(decision, Start):
-            self._reclaims.started(self.cluster.running[decision.job].job)
+        if self._reclaims is not None:
+            self._reclaims.follow(decision)
         at_once = self.world.act(decision)
         self.log.entries.append(decision)
         if at_once:
@@ -75,13 +75,16 @@ class Session:
     def advance(self) -> bool:
         """Waits for the world's next events and follows them. False when all is over.
 
-        What tenants reclaim is decided here, by the ledger's own rules, whatever the policy.
+        What tenants reclaim is decided here, by the ledger's own rules, whatever the policy. When a place that was kept
+        for somebody has been let pass the policy is to decide again, and nothing has happened.
         """
         if self._opening:
             opening, self._opening = self._opening, ()
             self._all(opening)
         if self._reclaims is not None:
             self._all(self._reclaims.after_all())
+            if self._reclaims.again:
+                return True
         events = self.world.wait()
         observe = self.cluster.observe
         for event in events:

@@ -71,6 +71,7 @@ def _kind(placement: Placement, cluster: ClusterView) -> str | None:
     return None if first is None else cluster.room.kind_of(first.partition("#")[0])
 
 
+@cache
 def speedup(told: Tuning | None, profile: str | None, kind: str) -> float:
     """How many times as fast a tuned job is, by what was measured for its family on the kind; 1 where nothing was.
 
@@ -96,11 +97,13 @@ def _table() -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath("tuning.toml").read_text(encoding="utf-8"))
 
 
+@cache
 def _said(what: str, kind: str, family: str) -> list[Any] | None:
     found: list[Any] | None = _table()[what].get(builtin().kind(kind), {}).get(family)
     return found
 
 
+@cache
 def _watts(kind: str) -> float | None:
     """The power limit of a kind, a part of the most that it draws."""
     known, part = facts(kind), _table()["limit"].get(builtin().kind(kind))

@@ -136,8 +136,8 @@ def harsh(plain_rate: float | None, name: str = HARSH, spec: str | None = None) 
     yield Measure(f"FIFO, {name}, all laws on", rate, "jobs/s", note=f"{note}; tenants, {', '.join(full.laws)}")
     yield Measure(f"FIFO, {name}, no law", len(trace) / min(none), "jobs/s", note=note)
     if plain_rate is not None:
-        yield Measure(f"FIFO, {name}: all laws over the whole trace's rate", rate / plain_rate, target=0.2)
-    yield Measure(f"FIFO, {name}: all laws over none", min(none) / min(laws))
+        yield Measure(f"FIFO, {name}: all laws over the whole trace's rate", rate / plain_rate)
+    yield Measure(f"FIFO, {name}: all laws over none", min(none) / min(laws), target=0.2)
 
 
 def bare_simpy(trace: Trace) -> None:

@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 import click
+import numpy as np
 
 from ..envs.profiles import Profiles
 from ..envs.throughputs import gavel, pollux
@@ -65,6 +66,14 @@ ZEUS = {
 }
 ZEUS_KINDS = {"A40": "a40", "RTX6000": "rtx6000", "P100": "p100", "V100": "v100"}
 SIA = {"resnet": "imagenet", "transformer": "bert", "speech": "deepspeech2"}
+LUCID = {
+    "resnet": ("ResNet50", "ImageNet", 32),
+    "transformer": ("Transformer", "Multi30k", 64),
+    "lm": ("LSTM", "Wikitext2", 80),
+    "recommendation": ("NeuMF", "MovieLens", 128),  # no larger batch was measured
+    "a3c": ("PPO", "LunarLander", 128),  # nor was A3C
+}
+"""Profile -> (model, dataset, batch size) of Lucid's table."""
 LAMBDA = {"resnet": "resnet50", "transformer": "transformerxlbase", "lm": "gnmt"}
 LAMBDA_LATER = LAMBDA | {"transformer": "bert_base_squad"}
 LAMBDA_KINDS = {
@@ -102,6 +111,7 @@ class Measure:
     zeus: Path | None = option(None, help="Folder with Zeus' summary_power_*.csv(.gz).")
     pollux: Path | None = option(None, help="Pollux' folder simulator/traces; needs --sia, whose T4 it scales by.")
     sia: Path | None = option(None, help="Sia's folder sia-simulator/traces.")
+    lucid: Path | None = option(None, help="Lucid's simulation/analyzer/single_data.csv.")
     lambdal: Path | None = option(None, help="Folder pytorch of lambdal/deeplearning-benchmark.")
 
 
@@ -126,6 +136,8 @@ def _all(args: Measure) -> Iterator[Figures]:
         yield from (of_zeus(args.zeus), of_zeus_limits(args.zeus))
     if args.sia is not None:
         yield of_sia(args.sia, args.pollux)
+    if args.lucid is not None:
+        yield of_lucid(args.lucid)
     if args.lambdal is not None:
         yield of_lambda(args.lambdal)
 
@@ -288,6 +300,23 @@ def _single(path: Path) -> float:
     """Samples a second of one accelerator, at its fastest batch."""
     rows = read_csv(path, ("placement", "local_bsz", "step_time"))
     return max(row.number("local_bsz") / row.number("step_time") for row in rows if row.text("placement") == "1")
+
+
+# Lucid: memory of single jobs.
+
+
+def of_lucid(path: Path) -> Figures:
+    """Bytes used on the accelerator in single precision; between two measured batches on a straight line."""
+    figures: Figures = defaultdict(dict)
+    used: defaultdict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for row in read_csv(path, ("model", "dataset", "batchsize", "amp", "gmem")):
+        if not row.whole("amp"):
+            used[row.text("model"), row.text("dataset")][row.whole("batchsize")] = row.number("gmem")
+    for name, (model, dataset, batch) in LUCID.items():
+        sizes = sorted(used[model, dataset])
+        mib = np.interp(batch, sizes, [used[model, dataset][size] for size in sizes])
+        figures[f"profiles.{name}.facts"]["memory"] = {"lucid": round(three(float(mib) * 2**20))}
+    return figures
 
 
 # Lambda: three networks on many kinds, at the largest batch that fits, in single (or TF32) and in mixed precision.

@@ -48,8 +48,8 @@ def test_the_harsh_ratios_are_of_what_was_measured() -> None:
     assert laws.value is not None
     assert none.value is not None
     assert over_plain.value == pytest.approx(laws.value / 1000.0)
-    assert over_plain.target == 0.2
     assert over_none.value == pytest.approx(laws.value / none.value)
+    assert over_none.target == 0.2
     assert "tenants, checkpoints" in laws.note
 
 

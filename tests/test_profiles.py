@@ -14,6 +14,7 @@ import pytest
 
 from gpuyard.envs.profiles import Curve, Profiles, builtin, facts_of, read
 from gpuyard.envs.throughputs import gavel, opened, pollux
+from gpuyard.experiments.measure_profiles import of_lucid
 from gpuyard.traces.trouble import BadInput
 
 TEXT = files("gpuyard.envs").joinpath("profiles.toml").read_text(encoding="utf-8")
@@ -52,6 +53,7 @@ def test_each_figure_is_finite_and_has_a_source_that_exists(name: str) -> None:
     profile = builtin().of[name]
     assert profile.near["V100"].rates[0] == 1, "rates are relative to one V100"
     assert profile.busy is None or 0 < profile.busy <= 1
+    assert profile.memory is None or 10**9 < profile.memory < 16 * 2**30, "of one job, on a V100"
 
 
 def test_sources_say_what_they_are_and_when_they_were_read() -> None:
@@ -154,6 +156,25 @@ def test_the_built_in_rates_are_those_of_gavels_table() -> None:
     assert builtin().kept("resnet", "transformer", "V100") == pytest.approx(
         3.7572849330016997 / 7.787264918596293, abs=5e-4
     )
+
+
+def test_memory_is_read_off_lucids_table(tmp_path: Path) -> None:
+    """MiB to bytes, three digits, single precision; between 64 and 128 on a line: (300 - 200) x 16 / 64 + 200 = 225."""
+    rows = [
+        "ResNet50,ImageNet,32,0,100",
+        "ResNet50,ImageNet,32,1,50",
+        "Transformer,Multi30k,64,0,11801.104",
+        "LSTM,Wikitext2,64,0,200",
+        "LSTM,Wikitext2,128,0,300",
+        "NeuMF,MovieLens,128,0,2050",
+        "PPO,LunarLander,128,0,2051",
+    ]
+    (tmp_path / "single.csv").write_text("\n".join(["model,dataset,batchsize,amp,gmem", *rows]), encoding="utf-8")
+    found = {key.split(".")[1]: facts["memory"]["lucid"] for key, facts in of_lucid(tmp_path / "single.csv").items()}
+    assert found["resnet"] == 105_000_000
+    assert found["lm"] == 236_000_000
+    for name in ("transformer", "recommendation", "a3c"):
+        assert found[name] == builtin().of[name].memory
 
 
 def test_polluxs_folders_are_read_as_they_are() -> None:

@@ -325,6 +325,15 @@ def told() -> Callable[..., str]:
     return call
 
 
+@pytest.mark.parametrize("kind", ["A100", "H100"])
+def test_modern_families_play_on_recent_kinds(kind: str, told: Callable[..., str], tmp_path: Path) -> None:
+    text = SMALL.replace("V100", kind).replace("jobs=40", "jobs=200,largest=4,modern=1") + "[laws.speed]\n"
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    assert "well" in told("scenario", "check", str(tmp_path / "mine.toml"))
+    with pytest.raises(BadInput, match=f"was not measured on {kind}, .*option modern=1, for profiles=1"):
+        begun(made(text.replace("modern", "profiles")))
+
+
 def test_list_show_and_check(told: Callable[..., str], tmp_path: Path) -> None:
     assert [one["name"] for one in json.loads(told("scenario", "list", "--json"))] == shipped()
     assert "campus" in told("scenario", "list")

@@ -221,6 +221,9 @@ def test_a_log_is_written_whole_and_read_back(tmp_path: Path) -> None:
     log = Session(SimWorld(Trace((job,), {3: 4.0}), nodes())).play(fifo)
     log.write(tmp_path / "deep" / "log.jsonl")
     assert Log.read(tmp_path / "deep" / "log.jsonl") == log
+    assert Log.read(str(tmp_path / "deep" / "log.jsonl")) == log
+    with pytest.raises(BadInput, match=r"none\.jsonl: "):
+        Log.read(str(tmp_path / "none.jsonl"))
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["log.jsonl"]
 
 

@@ -15,6 +15,7 @@ from gpuyard.envs.profiles import builtin
 from gpuyard.traces import table
 from gpuyard.traces.enrich import OPTIONS, SWEEP, enriched, numbers
 from gpuyard.traces.job import Job, Trace
+from gpuyard.traces.shockwave import load
 from gpuyard.traces.source import open_trace
 from gpuyard.traces.synthetic import generate
 from gpuyard.traces.trouble import BadInput
@@ -22,6 +23,7 @@ from strategies import rich_traces
 
 WRITES = {
     "profiles": {"profile"},
+    "modern": {"profile"},
     "elastic": {"min_gang", "max_gang"},
     "pipelines": {"after"},
     "deadlines": {"deadline"},
@@ -29,16 +31,22 @@ WRITES = {
     "sweeps": {"group"},
     "data": {"data"},
     "sites": {"sites"},
+    "regimes": {"regimes"},
 }
+ALL = [option for option in WRITES if option != "modern"]
+"""All that can be asked at once: `profiles` and `modern` write the same."""
 PLAIN = generate("philly", jobs=4000, seed=1)
 
 
 def column(trace: Trace, name: str) -> list[Any]:
+    if name == "regimes":
+        return [trace.regimes.get(job.id) for job in trace.jobs]
     return [getattr(job, name) for job in trace.jobs]
 
 
 def changed(trace: Trace, plain: Trace = PLAIN) -> set[str]:
-    return {f.name for f in fields(Job) if column(trace, f.name) != column(plain, f.name)}
+    written = {f.name for f in fields(Job) if column(trace, f.name) != column(plain, f.name)}
+    return written | ({"regimes"} if trace.regimes != plain.regimes else set())
 
 
 def test_without_options_it_is_the_trace_itself() -> None:
@@ -57,7 +65,7 @@ def test_an_option_writes_its_own_fields_and_nothing_else(option: str) -> None:
 
 @pytest.mark.parametrize("option", WRITES)
 def test_switching_an_option_on_leaves_what_others_write(option: str) -> None:
-    others = dict.fromkeys(set(WRITES) - {option}, 0.4)
+    others = {other: 0.4 for other, writes in WRITES.items() if other in ALL and writes != WRITES[option]}
     without, both = enriched(PLAIN, 1, **others), enriched(PLAIN, 1, **others, **{option: 0.6})
     assert changed(both, without) == WRITES[option]
     for name in WRITES[option]:
@@ -66,14 +74,15 @@ def test_switching_an_option_on_leaves_what_others_write(option: str) -> None:
 
 @pytest.mark.parametrize("option", WRITES)
 def test_a_larger_part_changes_all_that_a_smaller_one_does(option: str) -> None:
-    few, many = (enriched(PLAIN, 1, **{option: part}).jobs for part in (0.3, 0.7))
-    rows = list(zip(PLAIN.jobs, few, many, strict=True))
-    assert all(many == few for plain, few, many in rows if few != plain)
-    assert 0 < sum(plain != few for plain, few, _ in rows) < sum(plain != many for plain, _, many in rows)
+    few, many = (enriched(PLAIN, 1, **{option: part}) for part in (0.3, 0.7))
+    field = max(WRITES[option])
+    rows = list(zip(*(column(trace, field) for trace in (PLAIN, few, many)), strict=True))
+    assert all(more == some for plain, some, more in rows if some != plain)
+    assert 0 < sum(plain != some for plain, some, _ in rows) < sum(plain != more for plain, _, more in rows)
 
 
 def test_the_seed_is_of_all_that_is_drawn() -> None:
-    parts = dict.fromkeys(WRITES, 0.5)
+    parts = dict.fromkeys(ALL, 0.5)
     assert enriched(PLAIN, 1, **parts) == enriched(PLAIN, 1, **parts)
     assert changed(enriched(PLAIN, 2, **parts), enriched(PLAIN, 1, **parts)) == set().union(*WRITES.values())
 
@@ -205,14 +214,12 @@ def test_an_unknown_option_is_told_of() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    trace=rich_traces(), seed=st.integers(0, 9), parts=st.dictionaries(st.sampled_from(list(WRITES)), st.floats(0, 1))
-)
+@given(trace=rich_traces(), seed=st.integers(0, 9), parts=st.dictionaries(st.sampled_from(ALL), st.floats(0, 1)))
 def test_whatever_is_asked_of_whatever_trace(trace: Trace, seed: int, parts: dict[str, float]) -> None:
-    """It is a trace (else it raises), of the same jobs, work and regimes; a share's work is its part."""
+    """It is a trace (else it raises), of the same jobs and work; a share's work is its part."""
     rich = enriched(trace, seed, **parts)
     assert changed(rich, trace) <= set().union(*(WRITES[option] for option in parts))
-    assert (rich.durations, rich.regimes) == (trace.durations, trace.regimes)
+    assert rich.durations == trace.durations
 
 
 @settings(max_examples=30, deadline=None)
@@ -222,6 +229,40 @@ def test_a_rich_trace_is_the_same_after_a_file(trace: Trace, tmp_path_factory: p
     for ending in (".csv", ".parquet"):
         table.save(trace, folder / f"x{ending}")
         assert table.load(folder / f"x{ending}") == trace
+
+
+def test_batch_sizes_change_as_shockwave_s_do() -> None:
+    """Patterns of its jobs, alike likely; a burst's jobs have the same one. Others keep what they had."""
+    whole = enriched(generate("philly", jobs=20_000), regimes=0.3)
+    known = [tuple((part, speed) for part, speed in pattern) for pattern in numbers()["regimes"]["patterns"]]
+    assert set(whole.regimes.values()) == set(known)
+    assert len(known) == 20
+    assert len({enriched(SMALL, 3, regimes=1).regimes[n] for n in range(10)}) == 1
+    before = Trace(SMALL.jobs, SMALL.durations, regimes={0: ((0.0, 1.0), (0.5, 9.0))})
+    assert enriched(before, data=1).regimes == before.regimes
+    assert enriched(before, regimes=1).regimes.keys() == SMALL.durations.keys()
+    assert enriched(before, regimes=1).regimes[0] in known
+
+
+def test_patterns_are_those_of_shockwave_s_trace() -> None:
+    """To three digits: each is one of a recorded job."""
+    name = "900_0.2_5_100_5_15_0,0.5,0.5_0.6,0.3,0.09,0.01_multigpu_dynamic.trace.gz"
+    path = Path(__file__).parents[2] / "shared" / "traces" / "shockwave" / name
+    if not path.exists():
+        pytest.skip(f"{path.name} is not here; it lies beside the checkout in shared/traces")
+    recorded = {tuple((float(f"{p:.3g}"), float(f"{s:.3g}")) for p, s in one) for one in load(path).regimes.values()}
+    assert {tuple((part, speed) for part, speed in one) for one in numbers()["regimes"]["patterns"]} <= recorded
+
+
+def test_modern_families_were_measured_on_recent_kinds() -> None:
+    families = numbers()["modern"]["families"]
+    assert families.items() <= numbers()["profiles"]["families"].items()
+    for family in numbers()["profiles"]["families"]:
+        recent = {"A100", "A100-80GB", "H100", "H200", "B200"} <= set(builtin().of[family].near)
+        assert recent == (family in families)
+    assert set(column(enriched(PLAIN, modern=1), "profile")) == set(families)
+    with pytest.raises(BadInput, match="profiles and modern both say which families there are; give one of them"):
+        enriched(PLAIN, profiles=0.5, modern=0.5)
 
 
 def test_families_are_built_in_profiles_on_all_kinds_of_gavel() -> None:

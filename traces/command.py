@@ -39,7 +39,8 @@ def command() -> None:
       gavel:run.trace,throughputs=simulation_throughputs.json,kind=p100
       synthetic:lab,jobs=500,seed=3
       fetched:lublin-256
-    Any may be made richer, by parts from 0 to 1 (profiles, elastic, pipelines, deadlines, fractions, sweeps):
+    Any may be made richer, by parts from 0 to 1 (profiles or modern, elastic, pipelines, deadlines, fractions, sweeps,
+    data, sites, regimes):
       synthetic:philly,profiles=1,elastic=0.2
     A table that gpuyard wrote (.parquet, .csv, .csv.gz) needs its path alone.
     """

@@ -1,9 +1,10 @@
 """Richer jobs: what recorded and synthetic traces do not say of their jobs, drawn from what others measured.
 
 Each option is a part from 0 to 1 and writes its own fields, by chance of its own: switching one on changes nothing that
-another one writes, and a larger part changes all jobs that a smaller one changes. Run times, submissions and gangs stay
-as they are. Jobs of one tenant and gang that follow each other within `TOGETHER` seconds are one burst: a user's like
-jobs. The numbers, and where they come from, stand in `enrich.toml`.
+another one writes, and a larger part changes all jobs that a smaller one changes. `profiles` and `modern` write the
+same field, so a trace takes one of them. Run times, submissions and gangs stay as they are. Jobs of one tenant and
+gang that follow each other within `TOGETHER` seconds are one burst: a user's like jobs. The numbers, and where they
+come from, stand in `enrich.toml`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,18 @@ def enriched(trace: Trace, seed: int = 0, **parts: float) -> Trace:
     Args:
         trace: any. What an option writes, it overwrites.
         seed: of all that is drawn.
-        **parts: which part, from 0 to 1, gets what. `profiles`: of bursts, a model family. `elastic`: of bursts of
-            gangs, a `min_gang` and a `max_gang`, powers of two away, `max_gang` at most the trace's largest gang.
-            `pipelines`: of bursts that follow a wider job of their tenant within a day, come `after` the last such job
-            (wide pre-training, then narrow fine-tuning). `deadlines`: of jobs, a deadline some multiple of their run
-            time after their submission. `fractions`: of jobs of one accelerator at most, a `share` of it. `sweeps`: of
-            bursts of 10 jobs or more, a `group`. `data`: of bursts, bytes of `data` that they read. `sites`: of bursts,
-            data that may not leave the site that is called "home".
+        **parts: which part, from 0 to 1, gets what. `profiles`: of bursts, a model family; some were measured on K80,
+            P100 and V100 alone. `modern`: the same of families that were measured on recent kinds too (A100, H100,
+            H200, B200 and others). `elastic`: of bursts of gangs, a `min_gang` and a `max_gang`, powers of two away,
+            `max_gang` at most the trace's largest gang. `pipelines`: of bursts that follow a wider job of their tenant
+            within a day, come `after` the last such job (wide pre-training, then narrow fine-tuning). `deadlines`: of
+            jobs, a deadline some multiple of their run time after their submission. `fractions`: of jobs of one
+            accelerator at most, a `share` of it. `sweeps`: of bursts of 10 jobs or more, a `group`. `data`: of bursts,
+            bytes of `data` that they read. `sites`: of bursts, data that may not leave the site that is called "home".
+            `regimes`: of bursts, `Trace.regimes`: a batch size that changes on the way.
 
     Raises:
-        BadInput: an unknown option, or a part that is not from 0 to 1.
+        BadInput: an unknown option, a part that is not from 0 to 1, or both `profiles` and `modern`.
     """
     for key, part in parts.items():
         if key not in OPTIONS:
@@ -57,14 +60,18 @@ def enriched(trace: Trace, seed: int = 0, **parts: float) -> Trace:
     wanted = {key: parts[key] for key in OPTIONS if parts.get(key)}
     if not wanted:
         return trace
+    if "profiles" in wanted and "modern" in wanted:
+        raise BadInput(f"trace {trace.name!r}: profiles and modern both say which families there are; give one of them")
     bursts, changes = _bursts(trace), [dict[str, Any]() for _ in trace.jobs]
     for key, part in wanted.items():
         rng = np.random.default_rng([seed, *key.encode()])
         for position, change in OPTIONS[key](_Draw(trace, bursts, part, rng)):
             changes[position] |= change
-    jobs = tuple(replace(job, **change) if change else job for job, change in zip(trace.jobs, changes, strict=True))
+    both = list(zip(trace.jobs, changes, strict=True))
+    regimes = {**trace.regimes, **{job.id: change.pop("regimes") for job, change in both if "regimes" in change}}
+    jobs = tuple(replace(job, **change) if change else job for job, change in both)
     label = ",".join(f"{key}={part:g}" for key, part in wanted.items())
-    return replace(trace, jobs=jobs, name=f"{trace.name} with {label},seed={seed}")
+    return replace(trace, jobs=jobs, regimes=regimes, name=f"{trace.name} with {label},seed={seed}")
 
 
 @cache
@@ -77,7 +84,7 @@ Bursts = list[list[int]]
 """Positions of the jobs of each burst; bursts in the order in which they begin."""
 
 Change = tuple[int, dict[str, Any]]
-"""A job's position in its trace, and the fields that it gets."""
+"""A job's position in its trace, and the fields that it gets; `regimes` are the trace's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +115,8 @@ def _bursts(trace: Trace) -> Bursts:
     return bursts
 
 
-def _profiles(draw: _Draw) -> Iterator[Change]:
-    families = numbers()["profiles"]["families"]
+def _families(option: str, draw: _Draw) -> Iterator[Change]:
+    families = numbers()[option]["families"]
     chosen, which = draw.of(len(draw.bursts), 1)
     index = _weighed(which[:, 0], list(families.values()))
     for number in np.flatnonzero(chosen).tolist():
@@ -192,6 +199,14 @@ def _sites(draw: _Draw) -> Iterator[Change]:
         yield from ((position, {"sites": (HOME,)}) for position in draw.bursts[number])
 
 
+def _regimes(draw: _Draw) -> Iterator[Change]:
+    patterns = numbers()["regimes"]["patterns"]
+    chosen, which = draw.of(len(draw.bursts), 1)
+    for number in np.flatnonzero(chosen).tolist():
+        pattern = tuple((part, speed) for part, speed in patterns[int(which[number, 0] * len(patterns))])
+        yield from ((position, {"regimes": pattern}) for position in draw.bursts[number])
+
+
 def _weighed(which: Floats, weights: Sequence[int]) -> NDArray[np.int64]:
     """Turns numbers from 0 to 1 into indexes that are as likely as their weights."""
     ends = np.cumsum(weights)
@@ -200,7 +215,8 @@ def _weighed(which: Floats, weights: Sequence[int]) -> NDArray[np.int64]:
 
 
 OPTIONS: Mapping[str, Callable[[_Draw], Iterator[Change]]] = {
-    "profiles": _profiles,
+    "profiles": partial(_families, "profiles"),
+    "modern": partial(_families, "modern"),
     "elastic": _elastic,
     "pipelines": _pipelines,
     "deadlines": _deadlines,
@@ -208,5 +224,6 @@ OPTIONS: Mapping[str, Callable[[_Draw], Iterator[Change]]] = {
     "sweeps": _sweeps,
     "data": _data,
     "sites": _sites,
+    "regimes": _regimes,
 }
 """Name of an option -> what it changes."""

@@ -7,6 +7,8 @@ from functools import partial
 from math import inf
 
 from ...traces.trouble import BadInput
+from ..kinds import kind as facts
+from ..nodes import Accelerator
 from ..profiles import facts_of
 from .law import Look, Run, Stage
 
@@ -20,11 +22,12 @@ class Eyes:
     """Each accelerator is looked at when somebody comes or goes there, and every so often.
 
     Busy is the sum over its jobs of what their profile makes of such a kind, at most 1; with noise, which is the work's
-    own: what is seen is so, and what is drawn follows from it. What a job does not say of its memory and links, nor its
-    profile, is None.
+    own: what is seen is so, and what is drawn follows from it. Link traffic is the sum of what their profiles send, and
+    rises and falls with the work: times the same noise. Memory has no noise, as a framework keeps what it once took: it
+    is what its jobs say, else their profiles, at most what the accelerator has. What neither says is None.
 
     Attributes:
-        noise: standard deviation of busy, relative; drawn at each look.
+        noise: standard deviation of busy and link traffic, relative; drawn at each look.
         every: seconds between looks at accelerators at work; None for no looks but when somebody comes or goes.
     """
 
@@ -59,6 +62,7 @@ class _Eyes:
     def __init__(self, law: Eyes, stage: Stage) -> None:
         self._law, self._stage = law, stage
         self._rng = stage.rng("eyes")
+        self._has = {a.id: _has(a) for node in stage.machines.values() for a in node.accelerators}
         if law.every is not None:
             stage.at(law.every, partial(self._again, law.every))
 
@@ -68,20 +72,32 @@ class _Eyes:
 
     def sense(self, look: Look) -> None:
         """How busy it is, its memory in use and its link traffic."""
-        runs = self._stage.on(look.accelerator)
-        seen = busy(self._stage, look.accelerator) if runs else 0.0
+        runs, works = self._stage.on(look.accelerator), 1.0
         if self._law.noise and runs:
-            seen = min(max(seen * (1 + self._law.noise * float(self._rng.standard_normal())), 0.0), 1.0)
-        look.busy, look.memory, look.link = seen, 0, 0.0
+            works = max(1 + self._law.noise * float(self._rng.standard_normal()), 0.0)
+        look.busy = min(busy(self._stage, look.accelerator) * works, 1.0) if runs else 0.0
+        look.memory, look.link = 0, 0.0
+        has = self._has[look.accelerator]
         for run in runs:
-            memory, link = _memory(run), _link(run)
+            memory, link = _memory(run, has), _link(run)
             look.memory = None if memory is None or look.memory is None else look.memory + memory
-            look.link = None if link is None or look.link is None else look.link + link
+            look.link = None if link is None or look.link is None else look.link + link * works
+        if look.memory is not None and has is not None:
+            look.memory = min(look.memory, has)
 
 
-def _memory(run: Run) -> int | None:
+def _has(accelerator: Accelerator) -> int | None:
+    """Its memory, else that of its kind."""
+    known = facts(accelerator.kind)
+    return accelerator.memory if accelerator.memory is not None or known is None else known.memory
+
+
+def _memory(run: Run, has: int | None) -> int | None:
+    """What the job says, else its profile: on a MIG instance no more than its part of the memory."""
     told = facts_of(run.job.profile)
-    return run.job.memory if run.job.memory is not None or told is None else told.memory
+    if run.job.memory is not None or told is None or told.memory is None or has is None:
+        return run.job.memory if run.job.memory is not None or told is None else told.memory
+    return min(told.memory, int(run.share * has)) if any("#" in name for name in run.accelerators) else told.memory
 
 
 def _link(run: Run) -> float | None:
