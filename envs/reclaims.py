@@ -15,6 +15,9 @@ from .space import Space
 from .tenants import Tenants
 from .vocabulary import Decision, Placement, Preempt, Start
 
+REST = 1.0
+"""Seconds for which a claim that came to nothing rests at least, the first time."""
+
 
 class Reclaims:
     """Waiting jobs that their tenant's quota covers may claim a place, oldest first, once they have waited `patience`.
@@ -22,8 +25,8 @@ class Reclaims:
     Of those who borrow the newest runs give way, as few as are needed, and none if the job would find no place all the
     same. While a claim waits for them to leave nobody may borrow: what is given back for it would be gone again. When
     its place is there the policy has one round of decisions in which nobody may borrow either; a place that it lets
-    pass is anybody's in the next round, at the same moment. Who passed waits for its patience anew, or until its tenant
-    has started something; else the same borrowers would be stopped again and again.
+    pass is anybody's in the next round, at the same moment. Who passed, or was stopped by the policy itself, rests for
+    its patience, twice that the next time, and so on; else the same borrowers would be stopped again and again.
 
     Without patience every covered job would claim its place at the moment it comes, and nobody could borrow in the same
     round: then there are claims only while somebody borrows, and the first to borrow may be stopped at once.
@@ -36,7 +39,7 @@ class Reclaims:
         self._waiting = set[int]()
         self._leaving = set[int]()
         self._offered = set[int]()
-        self._passed: dict[int, tuple[str | None, float]] = {}
+        self._passed: dict[int, tuple[float, float]] = {}  # job -> until when its claim rests, and for how long
         self._version = -1
         self.again = False
         """Whether the policy is to decide once more before anything happens."""
@@ -44,17 +47,11 @@ class Reclaims:
     def follow(self, decision: Decision) -> None:
         """Follows a decision that the ledger has taken."""
         match decision:
-            case Start(number):
-                self._started(self._cluster.running[number].job)
-            case Preempt(number) if number not in self._leaving:
-                self._pass(self._cluster.running[number].job)  # whom the policy stops itself has had its place
-
-    def _started(self, job: Job) -> None:
-        self._waiting.discard(job.id)
-        self._offered.discard(job.id)
-        if self._passed:
-            now = self._cluster.now
-            self._passed = {one: (who, at) for one, (who, at) in self._passed.items() if who != job.tenant or at == now}
+            case Start(job):
+                self._waiting.discard(job)
+                self._offered.discard(job)
+            case Preempt(job) if job not in self._leaving:
+                self._pass(job)  # whom the policy stops itself has had its place
 
     def demands(self) -> Iterable[Preempt]:
         """The preemptions that are due when events have come, before the policy decides."""
@@ -69,13 +66,14 @@ class Reclaims:
         owed, pending = _holdings(self._cluster.room).owed, self._cluster.pending
         for job in self._offered:
             if job in pending:
-                self._pass(pending[job])
+                self._pass(job)
         self._offered = set()
         yield from self._claims()
         self.again = bool(self._offered) or (owed and not self._waiting and len(pending) > 0)
 
-    def _pass(self, job: Job) -> None:
-        self._passed[job.id] = job.tenant, self._cluster.now
+    def _pass(self, job: int) -> None:
+        rest = 2 * self._passed[job][1] if job in self._passed else max(self._tenants.patience, REST)
+        self._passed[job] = self._cluster.now + rest, rest
 
     def _claims(self) -> Iterable[Preempt]:
         """Who claims what now; nobody may borrow while there is any claim."""
@@ -88,7 +86,7 @@ class Reclaims:
                 due += self._claimed(line, now, then)
         for job in before - self._waiting - self._offered:
             if job in self._cluster.pending:  # a claim that came to nothing has passed
-                self._pass(self._cluster.pending[job])
+                self._pass(job)
         self._cluster.owe(bool(self._waiting or self._offered))
         self._version = self._cluster.room.version
         return due
@@ -123,21 +121,15 @@ class Reclaims:
         return found
 
     def _line(self, line: Mapping[int, Job], left: float) -> list[Job]:
-        now, patience, found = self._cluster.now, self._tenants.patience, list[Job]()
+        now, patience, found, never = self._cluster.now, self._tenants.patience, list[Job](), (0.0, 0.0)
         for job in line.values():
             need = job.gang * thousandths(job.share)
-            if need <= left and job.submit + patience <= now and not self._has_passed(job, now, patience):
+            if need <= left and job.submit + patience <= now and now >= self._passed.get(job.id, never)[0]:
                 found.append(job)
                 left -= need
                 if left <= 0:
                     break
         return found
-
-    def _has_passed(self, job: Job, now: float, patience: float) -> bool:
-        """Whether the policy let its place pass, not so long ago."""
-        if job.id not in self._passed:
-            return False
-        return not patience or now < self._passed[job.id][1] + patience
 
     def _giving_way(self, job: Job, room: Space) -> list[Running] | None:
         """Who has to leave a room so that a job finds a place in it, which it then takes there; None if none helps."""

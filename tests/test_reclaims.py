@@ -12,6 +12,7 @@ import pytest
 
 from gpuyard.envs.harsh import HarshWorld
 from gpuyard.envs.laws.checkpoints import Checkpoints
+from gpuyard.envs.laws.eyes import Eyes
 from gpuyard.envs.laws.law import Law
 from gpuyard.envs.nodes import Nodes, rack
 from gpuyard.envs.placement import packed
@@ -56,7 +57,7 @@ def drawn(seed: int) -> tuple[Nodes, Tenants, Trace, dict[str, Law]]:
         )
         for name, quota in zip(names, quotas, strict=True)
     ]
-    tenants = Tenants(some, float(rng.choice([0, 0, 30, 200])))
+    tenants = Tenants(some, float(rng.choice([0, 0, 5, 30, 200])))
     room = Session(HarshWorld(Trace((), {}), nodes, tenants=tenants)).cluster.room
     jobs, now = list[Job](), 0.0
     for number in range(int(rng.integers(20, 60))):
@@ -84,7 +85,8 @@ def test_whoever_could_run_runs_in_the_end(name: str) -> None:
     """In random worlds nobody who could start is left, and whenever nobody may borrow somebody is about to leave."""
     for seed in range(WORLDS):
         nodes, tenants, trace, laws = drawn(seed)
-        world = HarshWorld(trace, nodes, laws, tenants=tenants)
+        laws |= {"eyes": Eyes(every=13.0)} if seed % 3 == 0 else {}
+        world = HarshWorld(trace, nodes, laws, tenants=tenants, tick=(None, 7.0)[seed % 2])
         session = Session(world)
         holdings, wait = session.cluster.room.holdings, world.wait
         assert holdings is not None
@@ -122,6 +124,21 @@ def test_a_place_that_is_let_pass_is_anybodys_at_once() -> None:
         (50.0, 1, "finished", 10.0, 0.0),
         (70.0, 2, "finished", 20.0, 0.0),
     )
+
+
+@pytest.mark.parametrize("name", ["fifo", "easy"])
+def test_claims_that_pass_rest_ever_longer(name: str) -> None:
+    """Restarts take 30 s, patience is 5 s, something happens every 7 s: the borrower gets its work done all the same.
+
+    Job 2's claim passes at 7, and rests 5, 10, 20, 40 s: at most so often is job 0 stopped before its 40 s are done.
+    """
+    jobs = (of(0, "b", 4, 0.0), of(1, "a", 4, 1.0, 10.0), of(2, "a", 1, 2.0, 20.0))
+    tenants = Tenants([Tenant("a", quota=2), Tenant("b", quota=2)], 5.0)
+    world = HarshWorld(Trace(jobs, {0: 40.0, 1: 10.0, 2: 20.0}), rack(0, 1, 4, "V100"), tenants=tenants, tick=7.0)
+    with bounded(SECONDS):
+        log = Session(world).play(policy(name))
+    assert not log.replay().pending
+    assert 1 <= sum(isinstance(entry, Preempt) for entry in log.entries) <= 5
 
 
 def test_a_policy_that_stops_the_owner_itself_is_not_argued_with() -> None:
