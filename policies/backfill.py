@@ -17,7 +17,7 @@ from ..envs.space import Space
 from ..envs.vocabulary import Decision, Placement, Start
 from ..traces.job import Job, Shape
 from .orders import expected
-from .ranked import Order, Rows, fitting, in_order, submitted
+from .ranked import Order, Rows, fitting, in_line, in_order, submitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,10 @@ class Easy:
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
         """Yields starts: in order while they fit, then those that overtake."""
-        without: set[str | None] = set()
-        for head in cluster.pending.by(self.order, without):
-            placement = self.place(head, cluster.room)
-            if placement is not None:
-                yield Start(head.id, placement)
-            elif cluster.room.admits(head):
+        for head, placement in in_line(cluster, self.order, self.place):
+            if placement is None:
                 break
-            else:
-                without.add(head.tenant)
+            yield Start(head.id, placement)
         else:
             return
         if len(fitting(cluster)):

@@ -17,6 +17,7 @@ from ..envs.space import Space
 from ..envs.vocabulary import Decision, Preempt, Start
 from ..traces.job import Job
 from .orders import expected
+from .ranked import in_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,11 @@ class Preemptive:
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
         """Yields starts, and then stops for the first that does not fit."""
-        without: set[str | None] = set()
-        for job in cluster.pending.by(self.waiting, without):
-            placement = self.place(job, cluster.room)
-            if placement is not None:
-                yield Start(job.id, placement)
-            elif cluster.room.admits(job):
+        for job, placement in in_line(cluster, self.waiting, self.place):
+            if placement is None:
                 yield from self._make_room(job, cluster)
                 return
-            else:
-                without.add(job.tenant)
+            yield Start(job.id, placement)
 
     def _make_room(self, job: Job, cluster: ClusterView) -> Iterator[Decision]:
         columns = cluster.running.columns

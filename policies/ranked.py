@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..envs.cluster import ClusterView
 from ..envs.placement import Place, packed
 from ..envs.roster import Moving, Score
-from ..envs.vocabulary import Decision, Start
+from ..envs.vocabulary import Decision, Placement, Start
 from ..traces.job import Job, Shape
 
 
@@ -66,14 +66,10 @@ class Ranked:
     def _strict(self, cluster: ClusterView) -> Iterator[Decision]:
         if isinstance(self.score, Moving) and not len(fitting(cluster)):
             return  # moving scores are dear
-        without: set[str | None] = set()
-        for job in cluster.pending.by(self.score, without):
-            if not cluster.room.admits(job):
-                without.add(job.tenant)
-            elif (placement := self.place(job, cluster.room)) is not None:
-                yield Start(job.id, placement)
-            else:
+        for job, placement in in_line(cluster, self.score, self.place):
+            if placement is None:
                 return
+            yield Start(job.id, placement)
 
     def _loose(self, cluster: ClusterView) -> Iterator[Decision]:
         failed: set[Shape] = set()
@@ -89,6 +85,19 @@ class Ranked:
                     return Start(job.id, placement)
                 failed.add(shape)
         return None
+
+
+def in_line(cluster: ClusterView, order: Order, place: Place) -> Iterator[tuple[Job, Placement | None]]:
+    """Yields the waiting jobs in an order, each with its place now. They may leave meanwhile.
+
+    Who waits for its tenant's quota leaves the line, with those of its tenant behind it, as in Kueue's StrictFIFO.
+    """
+    without: set[str | None] = set()
+    for job in cluster.pending.by(order, without):
+        if cluster.room.admits(job):
+            yield job, place(job, cluster.room)
+        else:
+            without.add(job.tenant)
 
 
 def fitting(cluster: ClusterView) -> Rows:
