@@ -9,7 +9,7 @@ from ...traces.job import Job
 from ...traces.trouble import BadInput
 from ..profiles import facts_of
 from ..vocabulary import Placement
-from .law import Run, Stage
+from .law import Run, Stage, check, not_negative, positive
 
 GB = 1e9
 GIGABYTES = 5.0
@@ -59,12 +59,14 @@ class Checkpoints:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        for key in ("interval", "stall", "restore_s", "grace", "requeue", "gigabytes"):
-            if not 0 <= getattr(self, key) < inf:
-                raise BadInput(f"checkpoints: {key} = {getattr(self, key)} cannot be; give 0 or more")
-        for key in ("persist_gb_s", "restore_gb_s", "move_gb_s"):
-            if not 0 < getattr(self, key) < inf:
-                raise BadInput(f"checkpoints: {key} = {getattr(self, key)} cannot be; give GB/s above 0")
+        check(
+            self,
+            "checkpoints",
+            ("interval", "stall", "restore_s", "grace", "requeue", "gigabytes"),
+            not_negative,
+            "0 or more",
+        )
+        check(self, "checkpoints", ("persist_gb_s", "restore_gb_s", "move_gb_s"), positive, "GB/s above 0")
         if self.mtbf is not None and not 0 < self.mtbf < inf:
             raise BadInput(f"checkpoints: mtbf = {self.mtbf} cannot be; give seconds above 0")
         if not self.interval and (not self.stall or not self.mtbf):

@@ -13,7 +13,7 @@ from ...traces.job import Job
 from ...traces.trouble import BadInput, nearest
 from ..vocabulary import Billed
 from .checkpoints import GB, GIGABYTES, size
-from .law import Run, Stage
+from .law import Run, Stage, check, not_negative, part, positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,8 @@ class Pool:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        for key in ("delay", "sigma", "answer", "minimum", "egress", "image"):
-            if not 0 <= getattr(self, key) < inf:
-                raise BadInput(f"clouds: {key} = {getattr(self, key)} cannot be; give 0 or more")
-        if not 0 <= self.stockout <= 1:
-            raise BadInput(f"clouds: stockout = {self.stockout} cannot be; give a probability")
+        check(self, "clouds", ("delay", "sigma", "answer", "minimum", "egress", "image"), not_negative, "0 or more")
+        check(self, "clouds", ("stockout",), part, "a probability")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +67,8 @@ class Clouds:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        if not 0 < self.wan_gb_s < inf:
-            raise BadInput(f"clouds: wan_gb_s = {self.wan_gb_s} cannot be; give GB/s above 0")
-        if not 0 <= self.gigabytes < inf:
-            raise BadInput(f"clouds: gigabytes = {self.gigabytes} cannot be; give 0 or more")
+        check(self, "clouds", ("wan_gb_s",), positive, "GB/s above 0")
+        check(self, "clouds", ("gigabytes",), not_negative, "0 or more")
 
     def begin(self, stage: Stage) -> _Clouds:
         """The pools of a world. Raises BadInput for pools and sites that are not there."""

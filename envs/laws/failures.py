@@ -15,7 +15,7 @@ from ...traces.trouble import BadInput, within
 from ..nodes import Node, Nodes
 from ..recordings import Fault, faults
 from .alone import Alone, Fall
-from .law import Filename, Stage
+from .law import Filename, Stage, check, part, positive
 from .renewal import Mixture, gap, measured, merged, mixed, rest
 
 BROKEN = "failed"
@@ -66,14 +66,10 @@ class Failures:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        for key in ("mtbf", "shape", "worse", "chaos"):
-            if not 0 < getattr(self, key) < inf:
-                raise BadInput(f"failures: {key} = {getattr(self, key)} cannot be; give a number above 0")
+        check(self, "failures", ("mtbf", "shape", "worse", "chaos"), positive, "a number above 0")
         if self.shape < LEAST_SHAPE:
             raise BadInput(f"failures: shape = {self.shape} cannot be; give {LEAST_SHAPE} or more")
-        for key in ("lemons", "accelerator", "rack"):
-            if not 0 <= getattr(self, key) <= 1:
-                raise BadInput(f"failures: {key} = {getattr(self, key)} cannot be; give a part from 0 to 1")
+        check(self, "failures", ("lemons", "accelerator", "rack"), part, "a part from 0 to 1")
         if not self.repairs or not all(0 < p < inf and 0 < m < inf and 0 <= s < inf for p, m, s in self.repairs):
             raise BadInput(f"failures: repairs = {self.repairs} cannot be; give [part, median seconds, sigma] of each")
         if self.fleet is not None and self.fleet < 1:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Annotated, Any, Protocol
 
 import numpy as np
 
 from ...traces.job import Job, Trace
+from ...traces.trouble import BadInput
 from ..nodes import Node
 from ..vocabulary import Event, Placement, Tuning
 
@@ -133,6 +135,28 @@ class Stage(Protocol):
 
     def decline(self, pool: str, nodes: Sequence[str]) -> None:
         """Nodes that were asked for do not come."""
+
+
+def check(law: object, name: str, keys: Iterable[str], fits: Callable[[float], bool], cure: str) -> None:
+    """Raises BadInput that names the key if one of a law's numbers does not fit; the cure says what to give."""
+    for key in keys:
+        if not fits(value := getattr(law, key)):
+            raise BadInput(f"{name}: {key} = {value} cannot be; give {cure}")
+
+
+def positive(value: float) -> bool:
+    """Whether a number is finite and above 0."""
+    return 0 < value < inf
+
+
+def not_negative(value: float) -> bool:
+    """Whether a number is finite and 0 or more."""
+    return 0 <= value < inf
+
+
+def part(value: float) -> bool:
+    """Whether a number is from 0 to 1."""
+    return 0 <= value <= 1
 
 
 class Law(Protocol):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import exp, inf, log1p
+from math import exp, log1p
 
 from ...traces.job import Job
 from ...traces.trouble import BadInput, nearest
-from .law import Run, Stage
+from .law import Run, Stage, check, not_negative, positive
 from .renewal import measured
 
 _KNOWN = measured("mishaps")
@@ -42,11 +42,8 @@ class Mishaps:
             raise BadInput(f"mishaps: like = '{self.like}' cannot be.{nearest(self.like, list(_KNOWN['probability']))}")
         if self.probability is not None and not 0 <= self.probability <= 1:
             raise BadInput(f"mishaps: probability = {self.probability} cannot be; give a number from 0 to 1")
-        for key in ("shape", "scale"):
-            if not 0 < getattr(self, key) < inf:
-                raise BadInput(f"mishaps: {key} = {getattr(self, key)} cannot be; give a number above 0")
-        if not 0 <= self.chaos < inf:
-            raise BadInput(f"mishaps: chaos = {self.chaos} cannot be; give 0 or more")
+        check(self, "mishaps", ("shape", "scale"), positive, "a number above 0")
+        check(self, "mishaps", ("chaos",), not_negative, "0 or more")
 
     @property
     def fails(self) -> float:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
 
-from ...traces.trouble import BadInput
-from .law import Stage
+from .law import Stage, check, not_negative
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +22,7 @@ class Partitions:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        for key in ("seconds", "reset"):
-            if not 0 <= getattr(self, key) < inf:
-                raise BadInput(f"partitions: {key} = {getattr(self, key)} cannot be; give seconds, 0 or more")
+        check(self, "partitions", ("seconds", "reset"), not_negative, "seconds, 0 or more")
 
     def begin(self, stage: Stage) -> _Cutter:
         """The cutter, who knows what is cut."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
 
 from ...traces.job import Job
 from ...traces.trouble import BadInput, within
 from ..kinds import kind as facts
 from ..throughputs import opened
-from .law import Filename, Run, Stage
+from .law import Filename, Run, Stage, check, positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +41,7 @@ class Speed:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        for key in ("scaling", "spread", "across_racks"):
-            if not 0 < getattr(self, key) < inf:
-                raise BadInput(f"speed: {key} = {getattr(self, key)} cannot be; give a number above 0")
+        check(self, "speed", ("scaling", "spread", "across_racks"), positive, "a number above 0")
 
     def begin(self, stage: Stage) -> _Speed:
         """The speeds of a world.

@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +16,7 @@ from ..recordings import capacity
 from ..vocabulary import NodeDown, NodeUp, Notice
 from .alone import Alone
 from .bathtub import Lives
-from .law import Filename, Stage
+from .law import Filename, Stage, check, not_negative, positive
 from .renewal import measured
 
 RECLAIMED = "reclaimed"
@@ -72,12 +71,8 @@ class Spot:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        for key in ("tau1", "tau2", "b", "chaos"):
-            if not 0 < getattr(self, key) < inf:
-                raise BadInput(f"spot: {key} = {getattr(self, key)} cannot be; give a number above 0")
-        for key in ("wave_every", "returns", "notice"):
-            if not 0 <= getattr(self, key) < inf:
-                raise BadInput(f"spot: {key} = {getattr(self, key)} cannot be; give seconds, 0 or more")
+        check(self, "spot", ("tau1", "tau2", "b", "chaos"), positive, "a number above 0")
+        check(self, "spot", ("wave_every", "returns", "notice"), not_negative, "seconds, 0 or more")
         if not 0 < self.a < 1:
             raise BadInput(f"spot: a = {self.a} cannot be; give a number between 0 and 1")
         if not 0 <= self.wave_part <= 0.5:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from math import inf, log
+from math import log
 
 import numpy as np
 
 from ...traces.trouble import BadInput
-from .law import Run, Stage
+from .law import Run, Stage, check, not_negative, positive
 from .renewal import measured
 
 _KNOWN = measured("stragglers")
@@ -45,12 +45,8 @@ class Stragglers:
 
     def __post_init__(self) -> None:
         """Raises BadInput that names the key."""
-        for key in ("every", "link_every", "sigma"):
-            if not 0 <= getattr(self, key) < inf:
-                raise BadInput(f"stragglers: {key} = {getattr(self, key)} cannot be; give 0 or more")
-        for key in ("lasts", "link_lasts", "chaos"):
-            if not 0 < getattr(self, key) < inf:
-                raise BadInput(f"stragglers: {key} = {getattr(self, key)} cannot be; give a number above 0")
+        check(self, "stragglers", ("every", "link_every", "sigma"), not_negative, "0 or more")
+        check(self, "stragglers", ("lasts", "link_lasts", "chaos"), positive, "a number above 0")
         for key in ("pace", "link_pace"):
             low, high = getattr(self, key)
             if not 0 < low <= high <= 1:
