@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from ..traces.data import beside
 
 GIB = 2**30
 GB = 1e9
@@ -105,9 +105,8 @@ def sources() -> Mapping[str, Source]:
     return {key: Source(**said) for key, said in _table()["sources"].items()}
 
 
-@cache
 def _table() -> dict[str, Any]:
-    return tomllib.loads(files(__package__).joinpath("kinds.toml").read_text(encoding="utf-8"))
+    return beside(__file__, "kinds.toml")
 
 
 @cache

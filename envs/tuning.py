@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from ..traces.data import beside
 from ..traces.job import Job
 from .kinds import kind as facts
 from .profiles import Profiles, builtin
@@ -92,9 +91,8 @@ def speedup(told: Tuning | None, profile: str | None, kind: str) -> float:
     return faster
 
 
-@cache
 def _table() -> dict[str, Any]:
-    return tomllib.loads(files(__package__).joinpath("tuning.toml").read_text(encoding="utf-8"))
+    return beside(__file__, "tuning.toml")
 
 
 @cache

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from .data import beside
 from .trouble import BadInput, nearest
 
 ORIGIN = "https://raw.githubusercontent.com"
@@ -89,8 +89,7 @@ def cache_folder() -> Path:
 @cache
 def entries() -> dict[str, Entry]:
     """Name -> set, of everything in `catalog.toml`."""
-    text = Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8")
-    tables = tomllib.loads(text)["sets"]
+    tables = beside(__file__, "catalog.toml")["sets"]
     made = (Entry(**{**table, "files": tuple(File(**file) for file in table["files"])}) for table in tables)
     return {entry.name: entry for entry in made}
 

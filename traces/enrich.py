@@ -10,17 +10,16 @@ come from, stand in `enrich.toml`.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .calibrate import TOGETHER
+from .data import beside
 from .job import Job, Trace
 from .trouble import BadInput, nearest
 
@@ -74,10 +73,9 @@ def enriched(trace: Trace, seed: int = 0, **parts: float) -> Trace:
     return replace(trace, jobs=jobs, regimes=regimes, name=f"{trace.name} with {label},seed={seed}")
 
 
-@cache
 def numbers() -> dict[str, dict[str, Any]]:
     """What is drawn from: option -> its table in `enrich.toml`, each with its `about` and `source`."""
-    return tomllib.loads(Path(__file__).with_name("enrich.toml").read_text(encoding="utf-8"))
+    return beside(__file__, "enrich.toml")
 
 
 Bursts = list[list[int]]

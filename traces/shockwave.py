@@ -7,14 +7,13 @@ duration before the arrival. Arrivals are seconds. How each mode changes the bat
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from .data import beside
 from .gather import gather, stem
 from .gavel import Speeds, read_speeds, tabbed
 from .job import Job, Trace
@@ -78,10 +77,9 @@ def load(path: Path, *, throughputs: str = "", kind: str = MEASURED) -> Trace:
     return replace(gather(report, jobs, durations, f"{stem(path.name)} on {kind}"), regimes=regimes)
 
 
-@cache
 def models() -> dict[str, dict[str, Any]]:
     """Model -> its dataset's samples, its largest batch size, and when each mode changes it."""
-    return tomllib.loads(Path(__file__).with_name("shockwave.toml").read_text(encoding="utf-8"))
+    return beside(__file__, "shockwave.toml")
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,11 @@ class Stage(Protocol):
         """Nodes that were asked for do not come."""
 
 
+def kinds(stage: Stage) -> dict[str, str]:
+    """Accelerator -> its kind, of all that may ever be there."""
+    return {a.id: a.kind for node in stage.machines.values() for a in node.accelerators}
+
+
 def check(law: object, name: str, keys: Iterable[str], fits: Callable[[float], bool], cure: str) -> None:
     """Raises BadInput that names the key if one of a law's numbers does not fit; the cure says what to give."""
     for key in keys:

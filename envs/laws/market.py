@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...traces.data import beside
 from ...traces.trouble import BadInput, nearest, within
 from ..kinds import kind as facts
 from ..nodes import Node
@@ -157,9 +156,8 @@ def usual(node: Node) -> float:
     return node.usd_per_hour or sum(price or 0.0 for price in prices)
 
 
-@cache
 def _file() -> dict[str, Any]:
-    return tomllib.loads(files(__package__).joinpath("market.toml").read_text(encoding="utf-8"))
+    return beside(__file__, "market.toml")
 
 
 def regions(key: str) -> Mapping[str, Mapping[str, Any]]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from math import inf
 
 import numpy as np
 import numpy.typing as npt
 
+from ...traces.data import beside
 from ...traces.trouble import BadInput
 from ..kinds import kind as facts
 from .eyes import busy
-from .law import Look, Run, Stage
+from .law import Look, Run, Stage, kinds
 
 Curve = npt.NDArray[np.float64]
 """Rows of (limit as a part of the largest, speed, energy for the same work), by limit."""
@@ -72,7 +71,7 @@ class Power:
 @cache
 def curves() -> Mapping[str, Curve]:
     """Kind -> its curve; "any" for all others."""
-    table = tomllib.loads(files(__package__).joinpath("power.toml").read_text(encoding="utf-8"))
+    table = beside(__file__, "power.toml")
     return {kind: np.array(rows) for kind, rows in table["curves"].items()}
 
 
@@ -86,7 +85,7 @@ def limited(kind: str, part: float) -> tuple[float, float]:
 class _Power:
     def __init__(self, law: Power, stage: Stage) -> None:
         self._law, self._stage = law, stage
-        self._kind = {a.id: a.kind for node in stage.machines.values() for a in node.accelerators}
+        self._kind = kinds(stage)
         self._range = {kind: law.range(kind) for kind in set(self._kind.values())}
         self._context = {kind: law.standby(kind) for kind in self._range}
         self._caps: dict[str, float] = {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from math import gamma, log
 from typing import Any
 
 import numpy as np
+
+from ...traces.data import beside
 
 Mixture = tuple[tuple[float, float, float], ...]
 """Lognormals: (part, median in seconds, sigma of the logarithm)."""
@@ -18,8 +18,7 @@ Mixture = tuple[tuple[float, float, float], ...]
 @cache
 def measured(law: str) -> dict[str, Any]:
     """What `trouble.toml` says of a law."""
-    text = files(__package__).joinpath("trouble.toml").read_text(encoding="utf-8")
-    return dict(tomllib.loads(text)[law])
+    return dict(beside(__file__, "trouble.toml")[law])
 
 
 def gap(rng: np.random.Generator, mean: float, shape: float) -> float:

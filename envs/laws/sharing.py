@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...traces.trouble import BadInput, within
 from ..throughputs import opened
-from .law import Filename, Run, Stage
+from .law import Filename, Run, Stage, kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class _Sharing:
         self._law, self._stage = law, stage
         with within("sharing.profiles"):
             self._profiles = opened(law.profiles)
-        self._kind = {a.id: a.kind for node in stage.machines.values() for a in node.accelerators}
+        self._kind = kinds(stage)
 
     def factor(self, run: Run) -> float:
         """What it keeps of its speed beside the others; who has whole accelerators has no others there."""

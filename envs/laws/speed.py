@@ -8,7 +8,7 @@ from ...traces.job import Job
 from ...traces.trouble import BadInput, within
 from ..kinds import kind as facts
 from ..throughputs import opened
-from .law import Filename, Run, Stage, check, positive
+from .law import Filename, Run, Stage, check, kinds, positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class _Speed:
         self._law = law
         with within("speed.profiles"):
             self._profiles = opened(law.profiles)
-        self._kind = {a.id: a.kind for node in stage.machines.values() for a in node.accelerators}
+        self._kind = kinds(stage)
         self._rack = {node.id: node.rack for node in stage.machines.values() if node.rack is not None}
         self._known: dict[tuple[object, ...], float] = {}
         if not self._knows(law.reference):

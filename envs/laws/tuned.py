@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..tuning import speedup
-from .law import Run, Stage
+from .law import Run, Stage, kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Tuned:
 
 class _Tuned:
     def __init__(self, stage: Stage) -> None:
-        self._kind = {a.id: a.kind for node in stage.machines.values() for a in node.accelerators}
+        self._kind = kinds(stage)
 
     def factor(self, run: Run) -> float:
         """The speedup of what it was told."""
