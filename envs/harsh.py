@@ -16,7 +16,6 @@ import simpy
 from simpy.events import NORMAL, URGENT
 
 from ..traces.job import Job, Trace
-from ..traces.trouble import BadInput
 from .acting import Acting
 from .chance import Chance
 from .course import Course, Pace
@@ -24,8 +23,9 @@ from .instruments import Instruments
 from .laws.law import Law, Run
 from .machines import Machines
 from .nodes import Nodes
+from .patience import Patience
 from .pipelines import Pipelines
-from .sim import RESTART, Moment, Ticks
+from .sim import RESTART, Moment, Ticks, check_seconds
 from .tenants import Tenants
 from .vocabulary import (
     BACK,
@@ -86,8 +86,7 @@ class HarshWorld:
         tuned: bool = False,
         opening: Sequence[Decision] = (),
     ) -> None:
-        if not 0 <= restart < float("inf") or (tick is not None and not 0 < tick < float("inf")):
-            raise BadInput(f"restart={restart}, tick={tick}: give seconds, 0 or more for a restart, above 0 for a tick")
+        check_seconds(restart, tick)
         self.trace, self.tenants, self.tick, self.seed, self.tuned = trace, tenants, tick, seed, tuned
         self.nodes, self.opening = tuple(nodes), tuple(opening)
         self.rng, self.lots = Chance(seed).rng, Chance(seed).lots
@@ -107,8 +106,8 @@ class HarshWorld:
         self._coming, self._last = True, 0.0
         self._ticks = Ticks(self._sim, tick, self._alive, self.say)
         self._expect()
-        every = [*(laws or {}).values(), *([] if tenants is None else [tenants])]
-        self._laws = Acting([law.begin(self) for law in every])
+        patience = [Patience(tenants, self)] if tenants is not None and tenants.patience else []
+        self._laws = Acting([*(law.begin(self) for law in (laws or {}).values()), *patience])
         self.fits = self._laws.fits
         self._pace = Pace(self._sim, self._laws.factors, self._laws.saver)
         self._instruments = Instruments(self.nodes, self.up, self._laws.senses)

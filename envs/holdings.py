@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from .tenants import Tenants, thousandths_of
+from .tenants import Tenants
 
 
 class Holdings:
@@ -63,8 +63,7 @@ class Holdings:
         if self.may(name, amount):
             return None
         tenant = self._tenants[name]
-        beyond = self.used.get(name, 0) + amount - tenant.own
-        if tenant.borrow is not None and beyond > thousandths_of(tenant.borrow):
+        if amount > self.left(name) + self._tenants.borrow(name):
             return f"its quota is {tenant.quota:g} accelerators and it may borrow {tenant.borrow:g}"
         if self.owed:
             return "it would borrow, and others wait for what is theirs"

@@ -133,12 +133,15 @@ class Reclaims:
 
     def _giving_way(self, job: Job, room: Space) -> list[Running] | None:
         """Who has to leave a room so that a job finds a place in it, which it then takes there; None if none helps."""
-        giving = [] if packed(job, room) is not None else self._enough(job, room)
-        if giving is None:
-            return None
-        for running in giving:
-            room.release(running)
-        if (place := packed(job, room)) is not None:
+        giving, place = list[Running](), packed(job, room)
+        if place is None:
+            if (enough := self._enough(job, room)) is None:
+                return None
+            giving = enough
+            for running in giving:
+                room.release(running)
+            place = packed(job, room)
+        if place is not None:
             room.take(job, place)
         return giving
 

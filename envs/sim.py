@@ -36,6 +36,12 @@ class Moment(simpy.Event):
         heappush(sim._queue, (time, priority, next(sim._eid), self))
 
 
+def check_seconds(restart: float, tick: float | None) -> None:
+    """Raises BadInput for a restart or a tick that cannot be."""
+    if not 0 <= restart < float("inf") or (tick is not None and not 0 < tick < float("inf")):
+        raise BadInput(f"restart={restart}, tick={tick}: give seconds, 0 or more for a restart, above 0 for a tick")
+
+
 class Ticks:
     """Ticks while anything runs or is to come: a tick after that would only be the first of endlessly many.
 
@@ -91,8 +97,7 @@ class SimWorld:
     """
 
     def __init__(self, trace: Trace, nodes: Nodes, *, restart: float = RESTART, tick: float | None = None) -> None:
-        if not 0 <= restart < float("inf") or (tick is not None and not 0 < tick < float("inf")):
-            raise BadInput(f"restart={restart}, tick={tick}: give seconds, 0 or more for a restart, above 0 for a tick")
+        check_seconds(restart, tick)
         self.nodes = nodes
         self.restart, self.tick = restart, tick
         self._durations = trace.durations

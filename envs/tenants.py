@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..traces.job import Job
 from ..traces.trouble import BadInput
-from .shares import thousandths
-from .vocabulary import Tick
-
-if TYPE_CHECKING:
-    from .laws.law import Run, Stage
 
 WHOLE = 1000
 
@@ -49,11 +42,6 @@ class Tenant:
             value = getattr(self, key)
             if value is not None and not 0 <= value < inf:
                 raise BadInput(f"tenant '{self.name}': {key} {value:g} cannot be; give 0 or more accelerators")
-
-    @property
-    def own(self) -> float:
-        """Its quota in thousandths of an accelerator."""
-        return thousandths_of(self.quota)
 
 
 def thousandths_of(accelerators: float | None) -> float:
@@ -101,10 +89,6 @@ class Tenants:
         """The most that a tenant may hold beyond its quota, in thousandths of an accelerator."""
         return self._borrows.get(name or "", inf)
 
-    def begin(self, stage: Stage) -> Patience | None:
-        """What a simulated world does about them."""
-        return Patience(self, stage) if self.patience else None
-
     def as_dict(self) -> dict[str, Any]:
         """In plain values."""
         return {"patience": self.patience, "named": [asdict(tenant) for tenant in self.named.values()]}
@@ -120,46 +104,3 @@ class Tenants:
         free = [one for one in self.named.values() if one.quota is None]
         taken = sum(one.quota or 0.0 for one in self.named.values())
         return max(size - taken, 0.0) * tenant.weight / sum(one.weight for one in free)
-
-
-class Patience:
-    """Wakes a simulated world when a job has waited long enough to have back what is its tenant's, as a law would.
-
-    It does so only where there is something to have back: the job is within its tenant's quota, and somebody borrows.
-    """
-
-    def __init__(self, tenants: Tenants, stage: Stage) -> None:
-        self._tenants, self._stage = tenants, stage
-        self._waits: dict[int, Job] = {}
-        self._used: dict[str | None, int] = {}
-
-    def submitted(self, job: Job) -> None:
-        """It begins to wait."""
-        if thousandths(job.share) * job.gang <= self._tenants.own(job.tenant):
-            self._waits[job.id] = job
-            self._stage.at(job.submit + self._tenants.patience, partial(self._over, job.id))
-
-    def started(self, run: Run) -> None:
-        """It waits no more; if it ever waits again, it has waited long enough."""
-        self._waits.pop(run.job.id, None)
-        self._use(run, 1)
-
-    def stopped(self, run: Run) -> None:
-        """It holds nothing any more."""
-        self._use(run, -1)
-
-    def ended(self, job: Job, reason: str) -> None:
-        """It waits no more."""
-        self._waits.pop(job.id, None)
-
-    def _use(self, run: Run, sign: int) -> None:
-        held = sign * thousandths(run.share) * len(run.accelerators)
-        self._used[run.job.tenant] = self._used.get(run.job.tenant, 0) + held
-
-    def _over(self, job: int) -> None:
-        if (waits := self._waits.pop(job, None)) is None:
-            return
-        tenants, used = self._tenants, self._used
-        need = thousandths(waits.share) * waits.gang + used.get(waits.tenant, 0)
-        if need <= tenants.own(waits.tenant) and any(held > tenants.own(name) for name, held in used.items()):
-            self._stage.say(Tick(self._stage.now))
