@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real import REAL
 
 import brute
 from gpuyard.envs.log import Log
@@ -19,8 +20,7 @@ from gpuyard.traces.estimates import with_estimates
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.source import open_trace
 
-TRACES = Path(__file__).parents[2] / "shared" / "traces"
-PHILLY, LUBLIN = TRACES / "philly" / "philly.csv.gz", TRACES / "swf" / "lublin_256.swf.gz"
+PHILLY, LUBLIN = REAL / "philly" / "philly.csv.gz", REAL / "swf" / "lublin_256.swf.gz"
 
 
 @st.composite

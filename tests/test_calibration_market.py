@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from real import REAL
 
 from gpuyard.envs.laws.market import region, regions
 from gpuyard.envs.series import YEAR, sampled, synthetic
 from gpuyard.experiments.measure_market import command, told
 
-SHARED = Path(__file__).parents[2] / "shared" / "traces"
 ALL = [(key, name) for key in ("carbon", "price") for name in regions(key)]
 YEARS = {"carbon": 24, "price": 96}
 """Generated for each region: slow noise lasts for weeks and few spikes weigh much, so years differ from each other."""
@@ -50,9 +49,9 @@ def test_spikes_and_negative_prices_are_there() -> None:
 @pytest.mark.slow
 def test_the_figures_are_those_of_the_tables() -> None:
     """`measure_market` prints `market.toml`, to the last digit that both have."""
-    if not SHARED.exists():
+    if not REAL.exists():
         pytest.skip("the recorded tables are not here; they lie beside the checkout in shared/traces")
-    printed = CliRunner().invoke(command, ["--shared", str(SHARED)])
+    printed = CliRunner().invoke(command, ["--shared", str(REAL)])
     assert printed.exit_code == 0, printed.output
     found = tomllib.loads(printed.output)
     for key, name in ALL:

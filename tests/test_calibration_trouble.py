@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real import REAL
 
 from gpuyard.envs.laws import failures, spot
 from gpuyard.envs.laws.failures import Failures
@@ -33,7 +34,6 @@ from gpuyard.experiments.measure_trouble import (
 )
 from gpuyard.traces.rows import read_csv
 
-REAL = Path(__file__).parents[2] / "shared" / "traces"
 HBD = REAL / "infinitehbd" / "fault_trace.json.gz"
 BAMBOO = REAL / "bamboo-spot" / "aws-spot-instances-p2-xlarge-2020-11-20-to-2020-11-23.csv"
 PODS = REAL / "alibaba-v2023-openb" / "openb_pod_list_default.csv.gz"

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from real import REAL, needs_real
 
 from gpuyard.traces import catalog
 from gpuyard.traces.catalog import Entry, File, cached, entries, fetch, find
@@ -232,7 +233,6 @@ def test_the_cache_is_where_the_environment_says_or_the_platform_has_it(
     assert catalog.cache_folder().name == "gpuyard"
 
 
-REAL = Path(__file__).parents[2] / "shared" / "traces"
 STORED = {
     "philly": {"philly.csv": "philly/philly.csv.gz"},
     "lublin-256": {"lublin_256.swf": "swf/lublin_256.swf.gz"},
@@ -242,7 +242,7 @@ STORED = {
 }
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real traces are not beside this checkout")
+@needs_real
 @pytest.mark.parametrize("name", list(STORED))
 def test_the_catalogs_sizes_and_hashes_are_those_of_the_real_files(name: str) -> None:
     import gzip

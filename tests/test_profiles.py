@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from real import REAL
 
 from gpuyard.envs.profiles import Curve, Profiles, builtin, facts_of, read
 from gpuyard.envs.throughputs import gavel, opened, pollux
@@ -19,9 +20,8 @@ from gpuyard.traces.trouble import BadInput
 
 TEXT = files("gpuyard.envs").joinpath("profiles.toml").read_text(encoding="utf-8")
 TABLE = tomllib.loads(TEXT)
-SHARED = Path(__file__).parents[2] / "shared" / "traces"
-GAVEL = SHARED / "gavel" / "simulation_throughputs.json.gz"
-POLLUX = SHARED / "pollux-profiles" / "simulator" / "traces"
+GAVEL = REAL / "gavel" / "simulation_throughputs.json.gz"
+POLLUX = REAL / "pollux-profiles" / "simulator" / "traces"
 FAMILIES = ["resnet", "transformer", "lm", "recommendation", "cyclegan", "a3c", "speech"]
 
 

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Command
 
-from gpuyard import __main__
 from gpuyard.envs.log import Log
 from gpuyard.envs.metrics import breakdown, summary
 from gpuyard.envs.nodes import Accelerator, Node
 from gpuyard.envs.tenants import Tenant, Tenants
 from gpuyard.envs.vocabulary import Measured, Sample, Start, Stopped, Submitted
 from gpuyard.traces.job import Job
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def gpuyard(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command line, as the shell calls it: exit code, stdout, stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gpuyard", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            __main__.main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from io import StringIO
@@ -13,10 +12,10 @@ from typing import Any, Literal
 
 import pytest
 from click.testing import CliRunner
+from conftest import Command
 from rich.console import Console
 from rich.text import Text
 
-from gpuyard import __main__
 from gpuyard.envs.cluster import ClusterView
 from gpuyard.envs.log import Log
 from gpuyard.envs.nodes import parse
@@ -41,22 +40,6 @@ KEYS = {
     "policy", "jobs", "finished", "mean_jct", "median_jct", "p99_jct", "mean_wait", "mean_bounded_slowdown", "makespan",
     "utilization", "preemptions", "decisions", "wall_seconds", "log_sha256",
 }  # fmt: skip
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def gpuyard(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command line, as the shell calls it: exit code, stdout, stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gpuyard", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            __main__.main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

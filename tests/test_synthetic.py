@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real import REAL
 
 from gpuyard.traces import philly
 from gpuyard.traces.calibrate import KINDS, calibrate, find_bursts
@@ -28,7 +29,7 @@ from gpuyard.traces.synthetic import generate, preset_named, presets, quiet_hour
 from gpuyard.traces.trouble import BadInput
 from gpuyard.traces.windows import fingerprint
 
-PHILLY = Path(__file__).parents[2] / "shared" / "traces" / "philly" / "philly.csv.gz"
+PHILLY = REAL / "philly" / "philly.csv.gz"
 needs_real = pytest.mark.skipif(not PHILLY.is_file(), reason="the real Philly trace is not beside this checkout")
 SEEDS = range(4)
 

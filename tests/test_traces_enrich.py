@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real import REAL
 
 from gpuyard.envs.profiles import builtin
 from gpuyard.traces import table
@@ -247,7 +248,7 @@ def test_batch_sizes_change_as_shockwave_s_do() -> None:
 def test_patterns_are_those_of_shockwave_s_trace() -> None:
     """To three digits: each is one of a recorded job."""
     name = "900_0.2_5_100_5_15_0,0.5,0.5_0.6,0.3,0.09,0.01_multigpu_dynamic.trace.gz"
-    path = Path(__file__).parents[2] / "shared" / "traces" / "shockwave" / name
+    path = REAL / "shockwave" / name
     if not path.exists():
         pytest.skip(f"{path.name} is not here; it lies beside the checkout in shared/traces")
     recorded = {tuple((float(f"{p:.3g}"), float(f"{s:.3g}")) for p, s in one) for one in load(path).regimes.values()}

@@ -9,12 +9,10 @@ from statistics import median
 from time import perf_counter
 
 import pytest
+from real import REAL, needs_real
 
 from gpuyard.traces import gavel, openb, philly, swf
 from gpuyard.traces.job import Job, Trace
-
-REAL = Path(__file__).parents[2] / "shared" / "traces"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the real traces are not beside this checkout")
 
 
 def write(path: Path, text: str) -> Path:

@@ -7,14 +7,12 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from real import REAL, needs_real
 
 from gpuyard.traces import chronus, gavel, pollux, shockwave
 from gpuyard.traces.job import Job
 from gpuyard.traces.source import open_trace
 from gpuyard.traces.trouble import BadInput
-
-REAL = Path(__file__).parents[2] / "shared" / "traces"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the real traces are not beside this checkout")
 
 
 def line(kind: str, steps: int, gang: int, mode: str, duration: float, arrival: float, slo: str = "-1.000000") -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real import REAL, needs_real
 
 from gpuyard.traces import openb, philly
 from gpuyard.traces.job import Job, Trace
@@ -14,9 +15,6 @@ from gpuyard.traces.picture import draw
 from gpuyard.traces.statistics import correlation, describe, gini, hourly
 from gpuyard.traces.synthetic import generate
 from gpuyard.traces.trouble import BadInput
-
-REAL = Path(__file__).parents[2] / "shared" / "traces"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the real traces are not beside this checkout")
 
 SMALL = Trace(
     (

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real import REAL
 
 from gpuyard.experiments.helios import DAY, Month, offer, recorded, simulated
 from gpuyard.experiments.validation import Validation, marked, run
 from gpuyard.policies.orders import fifo
 from gpuyard.traces.trouble import BadInput
 
-SHARED = Path(__file__).parents[2] / "shared" / "traces"
 TABLE = """time,total_gpu_num,running_gpu_num,pending_gpu_num,running_gpujob_num
 2020-05-01 00:00:00,8,8,4,2
 2020-05-01 00:01:00,8,4,0,1
@@ -67,9 +67,9 @@ def test_words_around_a_table_stay() -> None:
 
 @pytest.mark.slow
 def test_the_whole_page_is_drawn_small(tmp_path: Path) -> None:
-    if not SHARED.exists():
+    if not REAL.exists():
         pytest.skip("the recorded tables are not here; they lie beside the checkout in shared/traces")
-    run(Validation(shared=SHARED, out=tmp_path, worlds=1, seeds=2, years=1, days=3, warm=1))
+    run(Validation(shared=REAL, out=tmp_path, worlds=1, seeds=2, years=1, days=3, warm=1))
     page = (tmp_path / "validation.md").read_text()
     for begin in (
         "| vcpDC | 56 |",
