@@ -115,7 +115,7 @@ def compare(args: Compare) -> Comparison:
     More than one worker means new processes: a script that calls this needs `if __name__ == "__main__":`.
     """
     world = setting(args, args.restart_cost)
-    chosen = policies(args.policy, args.placement, world.restart)
+    chosen = policies(args.policy, args.placement)
     stage = scene(jobs(args, world), world, chosen, args.oversized)
     part = held_out(stage.trace, args.part, args.windows, args.warmup + args.jobs, args.load)
     contest = Contest(part.windows, args.warmup, world, args.placement)

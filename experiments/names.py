@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import pkgutil
 import re
 from dataclasses import fields, is_dataclass, replace
@@ -15,7 +14,6 @@ from .. import policies
 from ..envs import placement as placements
 from ..envs.placement import Place
 from ..envs.session import Policy
-from ..traces.job import Trace
 from ..traces.source import nearby
 from ..traces.trouble import BadInput, nearest
 
@@ -57,26 +55,6 @@ def place(name: str) -> Place:
     if name not in known:
         raise BadInput(f"no placement '{name}'.{nearest(name, list(known))}")
     return known[name]
-
-
-CURE = "add --estimates exact or --estimates noisy:SIGMA"
-
-
-def check_estimates(name: str, policy: Policy, trace: Trace, cure: str = CURE) -> None:
-    """Raises BadInput if the policy needs estimates and a job of the trace has none."""
-    if not getattr(policy, "needs_estimates", False):
-        return
-    without = [job.id for job in trace.jobs if job.estimate is None]
-    if without:
-        which = "no job has one" if len(without) == len(trace) else f"job {without[0]} is the first without"
-        raise BadInput(f"policy '{name}' needs run time estimates, and {which} in trace '{trace.name}'; {cure}")
-
-
-def check_restart(name: str, policy: Policy, restart: float) -> None:
-    """Raises BadInput if restarts of so many seconds could keep the policy from ever ending."""
-    longest = getattr(policy, "longest_restart", math.inf)
-    if restart > longest:
-        raise BadInput(f"policy '{name}' takes restarts of {longest:g} s at most; lower --restart-cost")
 
 
 def _find(name: str) -> Policy:

@@ -30,7 +30,8 @@ from ..executor.live import LiveWorld
 from ..traces.job import Job, Trace
 from ..traces.trouble import BadInput
 from .fitting import fitting
-from .names import check_estimates, policy
+from .missing import check_needs
+from .names import policy
 from .options import command_of, option
 from .screen import number, out, say
 
@@ -175,7 +176,7 @@ def check(jobs: tuple[Job, ...], nodes: Nodes, name: str, chosen: Policy) -> Non
     place = getattr(chosen, "place", None)
     places = {getattr(place, "__name__", "its own"): place} if place else {}
     fitting(trace, nodes, places, cure="ask for less in the jobs file, or take a larger machine")
-    check_estimates(name, chosen, trace, cure="give each job an estimate = SECONDS in the jobs file")
+    check_needs(name, chosen, trace, cure="give each job an estimate = SECONDS in the jobs file")
 
 
 def outcomes(log: Log, jobs: tuple[Job, ...]) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ from ..traces.job import Job, Trace
 from ..traces.source import open_trace
 from ..traces.trouble import BadInput, within
 from .fitting import fitting
-from .names import check_estimates, check_restart, policy
+from .missing import check_needs
+from .names import policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +97,21 @@ def told_estimates(mode: str) -> str:
     return f"{mode} (derived from true run times)" if mode.startswith("noisy") else mode
 
 
-def policies(names: Sequence[str], placement: str | None, restart: float) -> dict[str, Policy]:
+def policies(names: Sequence[str], placement: str | None) -> dict[str, Policy]:
     """The policies by the names they were asked for.
 
-    Raises BadInput for an unknown one, one named twice, or one that such restarts would keep busy for ever.
+    Raises BadInput for an unknown one, or one named twice.
     """
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise BadInput(f"--policy {twice} is given twice; once is enough, as equal runs are equal")
-    found = {name: policy(name, placement) for name in names}
-    for name, one in found.items():
-        check_restart(name, one, restart)
-    return found
+    return {name: policy(name, placement) for name in names}
 
 
 def scene(trace: Trace, world: Scenario, chosen: Mapping[str, Policy], oversized: str) -> Scene:
-    """Sees that every job can run and every policy knows what it needs. Raises BadInput where that is not so."""
+    """Sees that every job can run and every policy has what it needs. Raises BadInput where that is not so."""
     trace, skipped = fitting(trace, world.nodes, places(chosen), oversized, room=world.room())
     for name, one in chosen.items():
-        check_estimates(name, one, trace)
+        check_needs(name, one, trace, world)
     return Scene(trace, world, skipped)
 
 

@@ -158,7 +158,7 @@ def slug(name: str) -> str:
 def run(args: Simulate) -> None:
     """Simulates, and prints a table or one JSON object. Raises BadInput."""
     world = setting(args, args.restart_cost)
-    chosen = policies(args.policy, args.placement, world.restart)
+    chosen = policies(args.policy, args.placement)
     files = log_files(args.log, args.policy)
     stage = scene(jobs(args, world), world, chosen, args.oversized)
     rows = []

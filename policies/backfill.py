@@ -16,6 +16,7 @@ from ..envs.placement import Place, packed
 from ..envs.space import Space
 from ..envs.vocabulary import Decision, Placement, Start
 from ..traces.job import Job, Shape
+from .needs import ESTIMATES, Needs
 from .orders import expected
 from .ranked import Order, Rows, fitting, in_line, in_order, submitted
 
@@ -31,12 +32,12 @@ class Easy:
     Attributes:
         order: who is first in line.
         place: where a job may stand.
-        needs_estimates: always, whatever the order.
+        needs: estimates, whatever the order.
     """
 
     order: Order = submitted
     place: Place = packed
-    needs_estimates: bool = True
+    needs: Needs = ESTIMATES
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
         """Yields starts: in order while they fit, then those that overtake."""

@@ -22,6 +22,7 @@ from ..envs.codec import ROW, WHOLE, Observation, Starts
 from ..envs.placement import Place
 from ..envs.vocabulary import Decision
 from ..traces.trouble import BadInput
+from .needs import ESTIMATES, NOTHING, Needs
 
 FORMAT = 1
 MOST = 4096
@@ -79,7 +80,7 @@ class Learned:
     codec: Starts
     card: Mapping[str, Any] = field(repr=False)
     place: Place = placements.packed
-    needs_estimates: bool = False
+    needs: Needs = NOTHING
 
     def __post_init__(self) -> None:
         """The codec proposes this policy's placements."""
@@ -129,7 +130,7 @@ def load(folder: Path) -> Learned:
             f"{folder / 'policy.json'}: says nothing usable of its codec or network ({error}); save it again"
         ) from None
     weights = _weights(folder / "weights.safetensors", width)
-    needs = bool(card.get("needs_estimates", False))
+    needs = ESTIMATES if card.get("needs_estimates", False) else NOTHING
     return Learned(weights, Starts(k, place), card, place, needs)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..envs.roster import Columns, Floats, Moving
 from ..traces.job import Job
 from ..traces.trouble import BadInput
+from .needs import ESTIMATES
 from .ranked import Formula, Ranked, submitted
 
 
@@ -86,17 +87,17 @@ def gang_size(jobs: Any) -> Any:
 
 fifo = Ranked(submitted)
 """First in, first out."""
-sjf = Ranked(Formula(expected), needs_estimates=True)
+sjf = Ranked(Formula(expected), needs=ESTIMATES)
 """Shortest job first, by estimate (Smith 1956)."""
-ljf = Ranked(Formula(longest), needs_estimates=True)
+ljf = Ranked(Formula(longest), needs=ESTIMATES)
 """Longest job first, by estimate (Graham 1969)."""
-saf = Ranked(Formula(area), needs_estimates=True)
+saf = Ranked(Formula(area), needs=ESTIMATES)
 """Smallest area first."""
 sqf = Ranked(Formula(gang_size))
 """Smallest gang first; q is what batch logs call the number of processors."""
-f1 = Ranked(Formula(fitted), needs_estimates=True)
+f1 = Ranked(Formula(fitted), needs=ESTIMATES)
 """F1, a fitted formula of estimate, gang and submission."""
-wfp3 = Ranked(Moving(waits_cubed), needs_estimates=True)
+wfp3 = Ranked(Moving(waits_cubed), needs=ESTIMATES)
 """WFP3: how often a job has waited its own length, to the third power."""
-unicep = Ranked(Moving(waits_over_area), needs_estimates=True)
+unicep = Ranked(Moving(waits_over_area), needs=ESTIMATES)
 """UNICEP: as WFP3, without the power, and for small gangs first."""

@@ -16,6 +16,7 @@ from ..envs.roster import Columns, Floats, Moving, Running, Score
 from ..envs.space import Space
 from ..envs.vocabulary import Decision, Preempt, Start
 from ..traces.job import Job
+from .needs import ESTIMATES, NOTHING, Needs
 from .orders import expected
 from .ranked import in_line
 
@@ -32,7 +33,7 @@ class Preemptive:
         running: the rank of running jobs, on the same scale.
         place: where a job may stand.
         tick: seconds between the ticks that a world should give it, because ranks change while nothing happens.
-        needs_estimates: the ranks read `Job.estimate`.
+        needs: what the ranks read, see `needs.Need`.
         longest_restart: seconds; if a restart takes longer, jobs could be stopped again and again with nothing done.
     """
 
@@ -40,7 +41,7 @@ class Preemptive:
     running: Moving
     place: Place = packed
     tick: float | None = None
-    needs_estimates: bool = False
+    needs: Needs = NOTHING
     longest_restart: float = math.inf
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
@@ -90,7 +91,7 @@ def all_remaining(columns: Columns, now: float) -> Floats:
     return left
 
 
-srtf = Preemptive(remaining, Moving(all_remaining), needs_estimates=True)
+srtf = Preemptive(remaining, Moving(all_remaining), needs=ESTIMATES)
 """Shortest remaining time first (Schrage 1968), by estimates."""
 
 

@@ -15,6 +15,7 @@ from ..envs.placement import Place, packed
 from ..envs.roster import Moving, Score
 from ..envs.vocabulary import Decision, Placement, Start
 from ..traces.job import Job, Shape
+from .needs import NOTHING, Needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,13 @@ class Ranked:
         strict: the first that has to wait blocks all behind it; one that waits for its tenant's quota blocks those of
             its tenant alone, as Kueue's StrictFIFO. Otherwise those behind it start where they fit, and a large gang
             may wait for ever.
-        needs_estimates: the order reads `Job.estimate`.
+        needs: what the order reads, see `needs.Need`.
     """
 
     score: Order = submitted
     place: Place = packed
     strict: bool = True
-    needs_estimates: bool = False
+    needs: Needs = NOTHING
 
     def decide(self, cluster: ClusterView) -> Iterable[Decision]:
         """Yields starts until the line is blocked, or until nobody in it fits."""

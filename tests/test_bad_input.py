@@ -58,7 +58,7 @@ CASES = {
     "unknown estimates": (("simulate", *TRACE, *CLUSTER, *FIFO, "--estimates", "exakt"), ("exakt", "exact")),
     "sjf without estimates": (
         ("simulate", *TRACE, *CLUSTER, "--policy", "sjf"),
-        ("sjf", "--estimates exact", "noisy:SIGMA"),
+        ("sjf", "--estimates predicted", "noisy:SIGMA"),
     ),
     "typo in a cluster": (("simulate", *TRACE, "--cluster", "1x2V100", *FIFO), ("1x2V100", "60x8:V100")),
     "no cluster file": (("simulate", *TRACE, "--cluster", "gone.toml", *FIFO), ("gone.toml",)),

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from gpuyard.envs.placement import packed, spread
+from gpuyard.envs.scenario import of_cluster
 from gpuyard.envs.session import Policy
-from gpuyard.experiments.names import all_placements, all_policies, check_estimates, check_restart, place, policy
+from gpuyard.experiments.missing import check_needs
+from gpuyard.experiments.names import all_placements, all_policies, place, policy
 from gpuyard.policies.backfill import Easy, easy
 from gpuyard.policies.orders import fifo, sjf, wfp3
 from gpuyard.policies.preemptive import srtf
@@ -53,7 +55,7 @@ def test_what_is_shipped_is_found_by_itself() -> None:
 
 
 def test_which_need_estimates() -> None:
-    needy = {name for name, one in all_policies().items() if getattr(one, "needs_estimates", False)}
+    needy = {name for name, one in all_policies().items() if "estimates" in getattr(one, "needs", ())}
     assert needy == {"sjf", "ljf", "saf", "f1", "wfp3", "unicep", "easy", "srtf"}
 
 
@@ -113,20 +115,19 @@ def trace(*estimates: float | None) -> Trace:
 
 
 def test_missing_estimates_are_said_before_anything_runs() -> None:
-    check_estimates("sjf", sjf, trace(1.0, 2.0))
-    check_estimates("fifo", fifo, trace(None))
+    check_needs("sjf", sjf, trace(1.0, 2.0))
+    check_needs("fifo", fifo, trace(None))
     with pytest.raises(BadInput, match=r"^policy 'sjf' needs run time estimates, and no job has one in trace 't'; "):
-        check_estimates("sjf", sjf, trace(None, None))
-    with pytest.raises(BadInput, match=r"job 1 is the first without .* --estimates exact or --estimates noisy:SIGMA$"):
-        check_estimates("srtf", srtf, trace(1.0, None, None))
+        check_needs("sjf", sjf, trace(None, None))
+    with pytest.raises(BadInput, match=r"job 1 is the first without .* --estimates predicted, exact or noisy:SIGMA$"):
+        check_needs("srtf", srtf, trace(1.0, None, None))
 
 
 def test_las_cannot_take_restarts_beyond_its_grace() -> None:
-    check_restart("las", policy("las"), 360.0)
-    check_restart("srtf", srtf, 1e9)
-    check_restart("fifo", fifo, 1e9)
+    check_needs("las", policy("las"), trace(), of_cluster("1x1:A", 360.0))
+    check_needs("srtf", srtf, trace(), of_cluster("1x1:A", 1e9))
     with pytest.raises(BadInput, match=r"^policy 'las' takes restarts of 360 s at most; lower --restart-cost$"):
-        check_restart("las", policy("las"), 361.0)
+        check_needs("las", policy("las"), trace(), of_cluster("1x1:A", 361.0))
 
 
 def test_a_strangers_policy_says_nothing_of_estimates() -> None:
@@ -135,7 +136,7 @@ def test_a_strangers_policy_says_nothing_of_estimates() -> None:
             return []
 
     stranger: Policy = Stranger()  # type: ignore[assignment]
-    check_estimates("stranger", stranger, trace(None))
+    check_needs("stranger", stranger, trace(None))
 
 
 def test_finding_a_policy_does_not_import_torch() -> None:
