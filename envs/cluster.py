@@ -22,6 +22,7 @@ from .space import Space
 from .tenants import Tenants
 from .vocabulary import (
     BACK,
+    EVERY,
     Billed,
     Cap,
     Decision,
@@ -59,6 +60,10 @@ class ClusterView(Protocol):
         """The time of the last event, seconds."""
 
     @property
+    def does(self) -> frozenset[type]:
+        """The kinds of decisions that this world can make real."""
+
+    @property
     def nodes(self) -> tuple[Node, ...]:
         """The machines, those that are not there at the moment included."""
 
@@ -87,6 +92,10 @@ class ClusterView(Protocol):
         """What was last measured, prices, and what has run up: energy, carbon, money."""
 
     @property
+    def lines(self) -> Mapping[str | None, Mapping[int, Job]]:
+        """Tenant -> its waiting jobs in order of entry; kept only where there are tenants."""
+
+    @property
     def tenants(self) -> Tenants | None:
         """Who may hold how much, None for no limits."""
 
@@ -97,8 +106,14 @@ class ClusterView(Protocol):
 class Cluster:
     """The ledger. `decide` applies a decision whole or refuses it whole; `observe` follows what happened."""
 
-    def __init__(self, nodes: Nodes, tenants: Tenants | None = None, fits: Fits | None = None) -> None:
-        self.now = 0.0
+    def __init__(
+        self,
+        nodes: Nodes,
+        tenants: Tenants | None = None,
+        fits: Fits | None = None,
+        does: frozenset[type] = EVERY,
+    ) -> None:
+        self.now, self.does = 0.0, does
         self.nodes = tuple(nodes)
         self.tenants = tenants
         self.room = self._space = Space(self.nodes, tenants, fits)

@@ -49,6 +49,21 @@ def usd(cluster: ClusterView) -> float:
     return -(cluster.meter.usd_per_second or 0.0)
 
 
+def unfairness(cluster: ClusterView) -> float:
+    """Minus the accelerators that waiting tenants lack of their parts, over the cluster's; 0 without tenants.
+
+    A tenant's part is its quota, or its weight's part of what is not quota. What it lacks is at most what it waits for.
+    """
+    tenants, holdings = cluster.tenants, cluster.room.holdings
+    if tenants is None or holdings is None:
+        return 0.0
+    size, lacking = float(max(cluster.room.size, 1)), 0.0
+    for name, line in cluster.lines.items():
+        if line and (missing := tenants.part(name, size) - holdings.used.get(name, 0) / 1000) > 0:
+            lacking += min(missing, sum(job.gang * job.share for job in line.values()))
+    return -lacking / size
+
+
 def slowdown(trace: Trace) -> Rate:
     """Minus the growth of the summed bounded slowdown: 1 / max(run, 10 s) for each job in the system, per second.
 
@@ -56,6 +71,17 @@ def slowdown(trace: Trace) -> Rate:
     JCT / max(run, 10 s), which is the bounded slowdown but for its floor of 1.
     """
     return Weighted({job: 1.0 / max(run, 10.0) for job, run in trace.durations.items()})
+
+
+OBJECTIVES: Mapping[str, Callable[[Trace], Rate]] = {
+    "jct": lambda _: active_jobs,
+    "slowdown": slowdown,
+    "energy": lambda _: watts,
+    "carbon": lambda _: grams,
+    "cost": lambda _: usd,
+    "fairness": lambda _: unfairness,
+}
+"""What can be wanted: name -> the rate of a window."""
 
 
 class Weighted:

@@ -97,8 +97,9 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
             self.illegal += 1
             row = len(self.menu.mask) - 1 if self.menu.mask[-1] else int(self.menu.mask.argmax())
         reward, over = 0.0, False
-        if (decision := self.menu.choose(row)) is not None:
-            self.session.act(decision)
+        if (decisions := self.menu.choose(row)) is not None:
+            for decision in decisions:
+                self.session.act(decision)
         else:
             reward, over = self._wait()
         self._look()

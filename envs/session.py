@@ -47,12 +47,12 @@ class Session:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.cluster = Cluster(world.nodes, getattr(world, "tenants", None), getattr(world, "fits", None))
-        self.log = Log(self.cluster.nodes, tenants=self.cluster.tenants)
         self._does: frozenset[type] = getattr(world, "does", SIMPLE)
+        tenants, fits = getattr(world, "tenants", None), getattr(world, "fits", None)
+        self.cluster = Cluster(world.nodes, tenants, fits, self._does)
+        self.log = Log(self.cluster.nodes, tenants=self.cluster.tenants)
         self._tuned = bool(getattr(world, "tuned", False))
         self._opening: Sequence[Decision] = getattr(world, "opening", ())
-        tenants = self.cluster.tenants
         self._reclaims = None if tenants is None else Reclaims(self.cluster, tenants)
 
     def act(self, decision: Decision) -> None:

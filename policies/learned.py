@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from ..envs import placement as placements
 from ..envs.cluster import ClusterView
-from ..envs.codec import ROW, WHOLE, Observation, Starts
+from ..envs.codec import Observation, Starts
+from ..envs.features import ROW, WHOLE
 from ..envs.placement import Place
 from ..envs.vocabulary import Decision
 from ..traces.trouble import BadInput
@@ -92,10 +93,10 @@ class Learned:
             menu = self.codec.menu(cluster)
             if menu.forced:
                 return
-            decision = menu.choose(int(np.where(menu.mask, logits(self.weights, menu.observation), -np.inf).argmax()))
-            if decision is None:
+            row = int(np.where(menu.mask, logits(self.weights, menu.observation), -np.inf).argmax())
+            if (decisions := menu.choose(row)) is None:
                 return
-            yield decision
+            yield from decisions
 
 
 def save(folder: Path, weights: Weights, card: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
-from ..envs.codec import ROW
+from ..envs.features import ROW
 from ..envs.vector import Batch
 from .learned import Weights
 from .teachers import AT, Teacher

@@ -13,7 +13,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..envs.codec import ROW, Mask, Observation
+from ..envs.codec import Mask, Observation
+from ..envs.features import ROW
 
 Rule = Callable[[Observation, Mask], int]
 

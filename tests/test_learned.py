@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuyard.envs.cluster import Cluster, ClusterView
-from gpuyard.envs.codec import ROW, Starts
+from gpuyard.envs.codec import Starts
+from gpuyard.envs.features import ROW
 from gpuyard.envs.metrics import summary
 from gpuyard.envs.nodes import parse
 from gpuyard.envs.placement import packed, spread
@@ -100,10 +101,9 @@ def test_an_untrained_network_is_its_teacher(name: str) -> None:
             menu = codec.menu(cluster)
             mine = int(np.where(menu.mask, logits(weights, menu.observation), -np.inf).argmax())
             assert mine == TEACHERS[name](menu.observation, menu.mask)
-            decision = menu.choose(mine)
-            if decision is None:
+            if (decisions := menu.choose(mine)) is None:
                 break
-            cluster.decide(decision)
+            cluster.decide(*decisions)
 
 
 def trace() -> Trace:
@@ -181,10 +181,10 @@ def test_a_teacher_that_sees_the_whole_queue_is_the_policy_it_is_named_for(teach
     class Rule:
         def decide(self, cluster: ClusterView) -> Iterator[Decision]:
             while len(cluster.pending) and not (menu := codec.menu(cluster)).forced:
-                decision = menu.choose(TEACHERS[teacher](menu.observation, menu.mask))
-                if decision is None:
+                decisions = menu.choose(TEACHERS[teacher](menu.observation, menu.mask))
+                if decisions is None:
                     return
-                yield decision
+                yield from decisions
 
     rng = np.random.default_rng(5)
     times = np.cumsum(rng.exponential(60.0, 300))

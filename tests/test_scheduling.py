@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuyard.envs.cluster import Cluster
-from gpuyard.envs.codec import ROW, WHOLE, Starts, expected_ends
+from gpuyard.envs.codec import Starts
+from gpuyard.envs.features import ROW, WHOLE, expected_ends
 from gpuyard.envs.metrics import integral, read
 from gpuyard.envs.nodes import Node, parse
 from gpuyard.envs.placement import consolidated, packed, spread
@@ -175,7 +176,7 @@ def test_the_mask_allows_what_the_ledger_accepts_and_forbids_what_it_refuses(
     while not over:
         menu = one.menu
         for row, key in enumerate(menu.jobs):
-            decision = menu.choose(row)
+            (decision,) = menu.choose(row) or (None,)
             scratch = one.session.cluster.room.scratch()  # type: ignore[union-attr]
             job = one.session.cluster.pending[key]  # type: ignore[union-attr]
             assert menu.mask[row] == (decision is not None)
@@ -278,7 +279,7 @@ def test_who_plays_par_earns_nothing_at_any_time_and_others_earn_the_difference(
 def test_a_consumed_start_is_refused_the_second_time() -> None:
     one = env()
     one.reset()
-    decision = one.menu.choose(0)
+    (decision,) = one.menu.choose(0) or (None,)
     assert isinstance(decision, Start)
     assert one.session is not None
     one.session.act(decision)

@@ -1,0 +1,59 @@
+"""Nodes of pools: rented or woken where somebody waits, given back or put to sleep where nobody works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..cluster import ClusterView
+from ..nodes import Node
+from ..vocabulary import Provision, Release
+from .offer import PROVISION, RELEASE, Glance, Offer
+
+POOLS = 3
+"""Pools that are shown, those that cost least first."""
+
+
+def offers(glance: Glance) -> Iterator[Offer]:
+    """For each pool: one more node, as many as the first blocked job needs, and one idle node less."""
+    cluster = glance.cluster
+    pools = {node.pool for node in cluster.nodes} - {None}
+    ranked = sorted((pool for pool in pools if pool), key=lambda pool: (_price(cluster, pool), pool))
+    for pool in ranked[:POOLS]:
+        yield from _provisions(glance, pool)
+        idle = [node for node in cluster.estate.pool(pool) if _idle(cluster, node)]
+        if idle:
+            rent, watts = cluster.meter.rent(idle[0]), _draw(cluster, idle[0])
+            key = ("pool", pool)
+            yield Offer(RELEASE, (Release(idle[0].id),), key=key, watts=-watts, usd=-rent, nodes=-1)
+
+
+def _price(cluster: ClusterView, pool: str) -> float:
+    return min(cluster.meter.rent(node) for node in cluster.estate.pool(pool))
+
+
+def _provisions(glance: Glance, pool: str) -> Iterator[Offer]:
+    cluster = glance.cluster
+    may = cluster.estate.can_come(pool)
+    if may < 1 or not glance.blocked:
+        return
+    node = cluster.estate.pool(pool)[0]
+    wanted = -(-glance.blocked[0].gang // max(len(node.accelerators), 1))
+    for count in sorted({1, min(max(wanted, 1), may)}):
+        rent = cluster.meter.rent(node) * count
+        yield Offer(PROVISION, (Provision(pool, count),), key=("pool", pool), usd=rent, nodes=count)
+
+
+def _idle(cluster: ClusterView, node: Node) -> bool:
+    """Whether a node is up and nobody stands on it."""
+    room = cluster.room
+    if cluster.estate.states[node.id] != "up":
+        return False
+    bays = (room.seat[a.id][0] for a in node.accelerators)
+    whole = all(room.free[position] == (1 << room.bays[position].size) - 1 for position in set(bays))
+    return whole and not any(node.id == there for run in cluster.running for there, _ in run.holds)
+
+
+def _draw(cluster: ClusterView, node: Node) -> float:
+    """Watts that a node draws now, as far as was measured."""
+    seen = cluster.meter.seen
+    return node.watts + sum(seen[a.id].sample.watts or 0.0 for a in node.accelerators if a.id in seen)
