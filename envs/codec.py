@@ -33,14 +33,16 @@ class Menu:
     Attributes:
         mask: bool of shape (rows,): what may be chosen. At least one row may.
         jobs: the candidates' ids, row by row, in order of submission.
-        choose: row -> the decisions, None to wait.
+        choose: row -> the decisions, None to wait; what can be chosen once in a moment is taken then.
         observe: makes the observation.
+        look: row -> its decisions without choosing it; None where `choose` changes nothing.
     """
 
     mask: Mask
     jobs: list[int]
     choose: Callable[[int], tuple[Decision, ...] | None]
     observe: Callable[[], Observation]
+    look: Callable[[int], tuple[Decision, ...]] | None = None
 
     @cached_property
     def observation(self) -> Observation:
@@ -49,6 +51,10 @@ class Menu:
         Made when first read, as many menus offer nothing but waiting; read it before the ledger changes.
         """
         return self.observe()
+
+    def peek(self, row: int) -> tuple[Decision, ...]:
+        """The decisions of a row, which is not chosen."""
+        return (self.look(row) if self.look is not None else self.choose(row)) or ()
 
     @property
     def forced(self) -> bool:
@@ -134,8 +140,8 @@ class Starts:
     place: Place = packed
     row: ClassVar[tuple[str, ...]] = ROW
     whole: ClassVar[tuple[str, ...]] = WHOLE
-    _fits: dict[float, Placement | None] = field(default_factory=dict, repr=False)
-    _for: tuple[Columns | None, int] = field(default=(None, -1), repr=False)
+    _fits: dict[float, Placement | None] = field(default_factory=dict, repr=False, init=False)
+    _for: tuple[Columns | None, int] = field(default=(None, -1), repr=False, init=False)
 
     @property
     def observation_space(self) -> spaces.Box:

@@ -18,7 +18,7 @@ from gymnasium import spaces
 from .cluster import ClusterView
 from .codec import Mask, Menu, Observation, candidates
 from .economics import AROUND, GAINS, RANKS, around, follow, gains, ranks
-from .features import ROW, WHOLE, of_running
+from .features import ROW, WHOLE, expected_ends, of_running, spares, time_to_fit
 from .offers.offer import START, VERBS, Glance, Memory, Offer, known, made
 from .placement import Place, packed
 from .rates import OBJECTIVES
@@ -54,7 +54,7 @@ class Full:
     weights: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(len(OBJECTIVES), np.float32))
     row: ClassVar[tuple[str, ...]] = (*ROW, *(f"is_{verb}" for verb in VERBS), *GAINS, *(f"rank_{r}" for r in RANKS))
     whole: ClassVar[tuple[str, ...]] = (*WHOLE[:_KNOWN], *(f"weight_{name}" for name in OBJECTIVES), *AROUND)
-    _memory: Memory = field(default_factory=lambda: Memory({}), repr=False)
+    _memory: Memory = field(default_factory=lambda: Memory({}), repr=False, init=False)
 
     @property
     def observation_space(self) -> spaces.Box:
@@ -82,7 +82,8 @@ class Full:
             return rows[row].decisions
 
         jobs = [-1 if offer.job is None else offer.job for offer in rows]
-        return Menu(mask, jobs, choose, lambda: self._observe(glance, rows))
+        look = lambda row: rows[row].decisions if row < len(rows) else ()  # noqa: E731
+        return Menu(mask, jobs, choose, lambda: self._observe(glance, rows), look)
 
     def _rows(self, glance: Glance) -> list[Offer]:
         """As many starts as there is room for beside the other offers."""
@@ -102,12 +103,16 @@ class Full:
         return mask
 
     def _spare(self, glance: Glance, rows: Sequence[Offer]) -> Mask:
-        """Which rows do not delay the oldest candidate, for whom a place is reserved, by estimates: EASY's rule."""
-        if not glance.keys:
+        """Which rows do not delay the oldest that cannot start, who has a reservation: EASY's rule, on counts."""
+        head = min(glance.blocked, key=lambda job: (job.submit, job.id), default=None)
+        if head is None:
             return np.ones(len(rows), np.bool_)
-        flags = glance.described[0][ROW.index("spares_oldest")]
-        spares = dict(zip(glance.keys, flags.tolist(), strict=True))
-        return np.array([offer.job is None or bool(spares.get(offer.job, True)) for offer in rows], np.bool_)
+        cluster, at = glance.cluster, np.array([glance.keys.index(head.id)])
+        free, (ends, freed) = float(cluster.room.spare), expected_ends(cluster)
+        to_fit = time_to_fit(glance.those[Columns.GANG][at], free, ends, freed, cluster.now)
+        flags = spares(glance.those, at, to_fit, free, ends, freed, cluster.now)[0]
+        kept = dict(zip(glance.keys, flags.tolist(), strict=True))
+        return np.array([offer.job is None or bool(kept.get(offer.job, True)) for offer in rows], np.bool_)
 
     def _observe(self, glance: Glance, rows: Sequence[Offer]) -> Observation:
         cluster, usual = glance.cluster, follow(self._memory, glance.cluster)

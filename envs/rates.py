@@ -6,12 +6,13 @@ is the environment's reward and, over a log, a metric.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from ..traces.job import Trace
 from .cluster import ClusterView
+from .roster import Floats
 
 Rate = Callable[[ClusterView], float]
 
@@ -102,3 +103,42 @@ class Weighted:
 
     def _sum(self, keys: list[int]) -> float:
         return float(self._weights[self._jobs.searchsorted(keys)].sum())
+
+
+class Mix:
+    """Several objectives at once: what each has cost so far, and a weighted sum of them as reward.
+
+    Args:
+        names: of `OBJECTIVES`.
+
+    Attributes:
+        weights: of each objective's cost, in the order of `names`; a window may have its own.
+        paid: what each has cost since the window began: job-seconds, slowdowns, joules, grams, USD, seconds.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.weights = np.ones(len(names))
+        self.paid = np.zeros(len(names))
+        self._rates: list[Rate] = []
+        self._then: tuple[float, list[float], float | None] = (0.0, [], None)
+
+    def begin(self, window: Trace, weights: Floats | None = None) -> None:
+        """Begins a window, with other weights if they are given."""
+        self.weights = self.weights if weights is None else weights
+        self._rates = [OBJECTIVES[name](window) for name in self.names]
+        self.paid = np.zeros(len(self.names))
+
+    def before(self, cluster: ClusterView) -> None:
+        """Looks at a moment before time passes."""
+        usd = cluster.meter.usd if "cost" in self.names else None
+        self._then = cluster.now, [rate(cluster) for rate in self._rates], usd
+
+    def after(self, cluster: ClusterView) -> float:
+        """What the time since then earned. Sums that fell due at once count as cost."""
+        then, rates, usd = self._then
+        costs = np.array(rates) * (then - cluster.now)
+        if "cost" in self.names:
+            costs[self.names.index("cost")] = (cluster.meter.usd or 0.0) - (usd or 0.0)
+        self.paid += costs
+        return -float(self.weights @ costs)

@@ -11,8 +11,9 @@ import numpy as np
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
 from .codec import Codec, Mask, Menu, Observation, Starts
+from .full import Full
 from .nodes import Nodes
-from .rates import Rate, active_jobs
+from .rates import Mix, Rate, active_jobs
 from .scenario import Scenario, of_cluster
 from .session import Session
 from .sim import RESTART
@@ -32,13 +33,16 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         codec: between the ledger and arrays; `Starts()` by default.
         rate: reward per second, of a view of the ledger.
         rate_of: makes the rate of each window instead, for rewards that know true run times (`rates.slowdown`).
+        mix: several objectives instead, with weights.
         window: consecutive jobs in an episode, drawn at random at each reset; None for the whole trace.
         restart: seconds a preempted job needs before it works again; a scenario has its own.
+        tick: seconds between ticks, at which it is to decide though nothing happened; None for none.
         skip_forced: go on by itself while waiting is all that can be done.
         oversized: what to do with jobs that the cluster could never run.
         render_mode: "ansi" for text, "rgb_array" for a picture: who stood where so far, the queue, what was in use.
 
-    `reset(options={"trace": trace})` plays that window instead of a drawn one.
+    `reset(options={"trace": trace})` plays that window instead of a drawn one. With a mix, `weights` are those of its
+    objectives' costs, and `shown` those of all `rates.OBJECTIVES` as a full menu shows them.
 
     Raises BadInput for specs that cannot be read, a window of no jobs, and jobs to be refused.
     """
@@ -53,8 +57,10 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         rate: Rate = active_jobs,
         *,
         rate_of: Callable[[Trace], Rate] | None = None,
+        mix: Mix | None = None,
         window: int | None = 256,
         restart: float = RESTART,
+        tick: float | None = None,
         skip_forced: bool = False,
         oversized: Literal["refuse", "skip"] = "refuse",
         render_mode: str | None = None,
@@ -63,7 +69,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         self.world = cluster if isinstance(cluster, Scenario) else of_cluster(cluster or "4x8:V100", restart)
         self.nodes = self.world.nodes
         self.codec: Codec = codec or Starts()
-        self.rate, self.rate_of = rate, rate_of
+        self.rate, self.rate_of, self.mix, self.tick = rate, rate_of, mix, tick
         self.window, self.skip_forced = window, skip_forced
         self.render_mode = render_mode
         self.observation_space = self.codec.observation_space  # type: ignore[assignment]
@@ -80,7 +86,11 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         window: Trace = options["trace"] if options and "trace" in options else self.draw()
         if self.rate_of is not None:
             self.rate = self.rate_of(window)
-        self.session = Session(self.world.drawn(window.jobs[0].id).world(window))
+        if self.mix is not None:
+            self.mix.begin(window, (options or {}).get("weights"))
+        if options and "shown" in options and isinstance(self.codec, Full):
+            self.codec.weights = options["shown"]
+        self.session = Session(self.world.drawn(window.jobs[0].id).world(window, tick=self.tick))
         self.illegal = 0
         self.session.advance()
         self._look()
@@ -145,6 +155,10 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
     def _wait(self) -> tuple[float, bool]:
         assert self.session is not None
         cluster = self.session.cluster
+        if self.mix is not None:
+            self.mix.before(cluster)
+            over = not self.session.advance()
+            return self.mix.after(cluster), over
         then, rate = cluster.now, self.rate(cluster)
         over = not self.session.advance()
         return rate * (cluster.now - then), over

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..traces.job import Trace
 from .codec import Mask, Observation
 from .scheduling import SchedulingEnv
 
@@ -42,8 +41,8 @@ class Par:
 NO_PAR = Par(np.zeros(1), np.zeros(1), 1.0)
 """Nothing is expected: rewards stay what they are."""
 
-Windows = Callable[[int], tuple[Trace, Par]]
-"""Environment's number -> the window it plays next, and the par for it."""
+Windows = Callable[[int], tuple[dict[str, Any], Par]]
+"""Environment's number -> the options with which it begins its next window, and the par for it."""
 
 
 class Batch:
@@ -62,7 +61,7 @@ class Batch:
 
     def __init__(self, envs: Sequence[SchedulingEnv], windows: Windows | None = None) -> None:
         self.envs = list(envs)
-        self._windows = windows or (lambda number: (self.envs[number].draw(), NO_PAR))
+        self._windows = windows or (lambda number: ({"trace": self.envs[number].draw()}, NO_PAR))
         rows, features = self.envs[0].codec.observation_space.shape
         self.observations: Observation = np.zeros((len(self.envs), rows, features), np.float32)
         self.masks: Mask = np.zeros((len(self.envs), rows), np.bool_)
@@ -117,8 +116,8 @@ class Batch:
         return told
 
     def _begin(self, number: int) -> None:
-        window, self._pars[number] = self._windows(number)
+        options, self._pars[number] = self._windows(number)
         self._paid[number] = 0.0
         self.returns[number] = self._steps[number] = 0
-        self.observations[number], _ = self.envs[number].reset(options={"trace": window})
+        self.observations[number], _ = self.envs[number].reset(options=options)
         self.masks[number] = self.envs[number].menu.mask

@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..envs.codec import Starts
-from ..envs.rates import Rate, active_jobs, slowdown
+from ..envs.full import Full
+from ..envs.rates import Mix
 from ..envs.scenario import Scenario
 from ..envs.scheduling import SchedulingEnv
+from ..envs.session import Policy
 from ..envs.vector import Par
+from ..envs.vocabulary import Decision, Start
 from ..policies.learned import Weights, logits
-from ..policies.teachers import TEACHERS, Rule
+from ..policies.teachers import Line, Rule, Teacher, teachers
 from ..traces.job import Trace
 from ..traces.windows import compressed, windows
+from .objectives import Wanted
 
 if TYPE_CHECKING:
     from ..policies.network import Lesson
 
-RATES: dict[str, Callable[[Trace], Rate]] = {"jct": lambda _: active_jobs, "slowdown": slowdown}
-"""Objective -> the rate of a window: mean job completion time, or mean bounded slowdown."""
+Floats = npt.NDArray[np.float64]
+Player = Callable[[SchedulingEnv], int]
+"""Chooses a row of the environment's menu."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A window, and what is wanted in it.
+
+    Attributes:
+        window: the jobs.
+        weights: of each objective, summing to 1.
+        scale: by which each objective's cost is told; a plain rule's costs on the window are 1 then.
+        shown: the weights as the codec shows them.
+    """
+
+    window: Trace
+    weights: Floats
+    scale: Floats
+    shown: npt.NDArray[np.float32]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What an environment is reset with."""
+        return {"trace": self.window, "weights": self.weights * self.scale, "shown": self.shown}
 
 
 @dataclass(frozen=True)
@@ -33,28 +61,25 @@ class Yard:
         trace: what windows are cut from.
         world: where windows happen.
         codec: between ledger and arrays.
-        objective: a name of `RATES`.
+        wanted: what is to be small.
         jobs: in a window.
         squeeze: drawn windows have their arrivals compressed by a factor from this (log-uniform) to 1: most of a trace
             is quiet, and quiet windows teach nothing.
+        tick: seconds between ticks, None for none.
     """
 
     trace: Trace
     world: Scenario
-    codec: Starts
-    objective: str
+    codec: Starts | Full
+    wanted: Wanted
     jobs: int
     squeeze: float = 1.0
+    tick: float | None = None
 
     def env(self) -> SchedulingEnv:
         """A new environment; it skips steps in which only waiting is legal."""
-        return SchedulingEnv(
-            self.trace,
-            self.world,
-            Starts(self.codec.k, self.codec.place),
-            rate_of=RATES[self.objective],
-            skip_forced=True,
-        )
+        mix = Mix(self.wanted.names)
+        return SchedulingEnv(self.trace, self.world, replace(self.codec), mix=mix, skip_forced=True, tick=self.tick)
 
     def window(self, *seed: int) -> Trace:
         """A window of consecutive jobs, drawn by the seed, rebased to 0 and squeezed."""
@@ -62,6 +87,18 @@ class Yard:
         start = int(rng.integers(max(len(self.trace) - self.jobs, 0) + 1))
         window = self.trace.of(self.trace.jobs[start : start + self.jobs]).rebased()
         return compressed(window, float(np.exp(-rng.uniform(np.log(self.squeeze), 0.0))))
+
+    def task(self, env: SchedulingEnv, window: Trace, *seed: int) -> Task:
+        """A window with weights drawn by the seed. Several objectives are told as parts of a plain rule's costs."""
+        weights = self.wanted.draw(np.random.default_rng((*seed, 7)))
+        ones = np.ones(len(weights))
+        task = Task(window, weights, ones, self.wanted.shown(weights))
+        if len(weights) == 1:
+            return task
+        play(env, replace(task, weights=ones), by_rule(teachers(self.codec)["shortest"]))
+        assert env.mix is not None
+        paid = env.mix.paid.copy()
+        return replace(task, scale=np.divide(1.0, paid, out=np.zeros_like(paid), where=paid > 0))
 
     def windows(self, count: int) -> list[Trace]:
         """`count` evenly spaced windows: the same at every call."""
@@ -96,21 +133,67 @@ class Play:
         return Lesson(np.stack(self.observations), np.stack(self.masks), np.array(self.actions, np.int64))
 
 
-def play(env: SchedulingEnv, window: Trace, rule: Rule) -> Play:
-    """Plays a window by a rule."""
+def play(env: SchedulingEnv, task: Task, player: Player) -> Play:
+    """Plays a task."""
     done, told = False, Play()
-    observation, _ = env.reset(options={"trace": window})
+    observation, _ = env.reset(options=task.options)
     assert env.session is not None
     while not done:
         mask = env.action_masks()
-        action = rule(observation, mask)
         told.observations.append(observation)
         told.masks.append(mask)
-        told.actions.append(action)
-        observation, reward, done, _, _ = env.step(np.int64(action))
+        told.actions.append(player(env))
+        observation, reward, done, _, _ = env.step(np.int64(told.actions[-1]))
         told.rewards.append(reward)
         told.times.append(env.session.cluster.now)
     return told
+
+
+def cost(env: SchedulingEnv, task: Task, rule: Rule) -> tuple[float, int]:
+    """What a rule pays for a task, and how many decisions it takes; nothing else is kept."""
+    paid, count, done = 0.0, 0, False
+    env.reset(options=task.options)
+    while not done:
+        _, reward, done, _, _ = env.step(np.int64(rule(env.menu.observation, env.menu.mask)))
+        paid, count = paid - reward, count + 1
+    return paid, count
+
+
+def by_rule(rule: Rule) -> Player:
+    """The player who goes by a rule."""
+    return lambda env: rule(env.menu.observation, env.menu.mask)
+
+
+class ByPolicy:
+    """The player who does what a policy decides, as far as it is on the menu; what is not there is let pass."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._deciding: Iterator[Decision] = iter(())
+        self._session: object = None
+
+    def __call__(self, env: SchedulingEnv) -> int:
+        """The row of the policy's next decision, the last one for waiting."""
+        assert env.session is not None
+        menu, cluster = env.menu, env.session.cluster
+        if self._session is not env.session:
+            self._session, self._deciding = env.session, iter(self._policy.decide(cluster))
+        rows = [(row, menu.peek(row)) for row in np.flatnonzero(menu.mask[:-1]).tolist()]
+        for decision in self._deciding:
+            for row, decisions in rows:
+                if any(_alike(decision, one) for one in decisions):
+                    return int(row)
+        self._deciding = iter(self._policy.decide(cluster))
+        return len(menu.mask) - 1 if menu.mask[-1] else int(menu.mask.argmax())
+
+
+def _alike(mine: Decision, theirs: Decision) -> bool:
+    """Whether two decisions do the same thing to the same: a start may be elsewhere, a pool may send another node."""
+    if type(mine) is not type(theirs):
+        return False
+    names = ("job", "pool", "accelerator", "watts")
+    same = all(getattr(mine, name, None) == getattr(theirs, name, None) for name in names)
+    return same and (not isinstance(mine, Start) or len(mine.placement) > 0)
 
 
 def greedy(weights: Weights) -> Rule:
@@ -118,15 +201,24 @@ def greedy(weights: Weights) -> Rule:
     return lambda observation, mask: int(np.where(mask, logits(weights, observation), -np.inf).argmax())
 
 
+Known = Mapping[str, Teacher | Line | Policy]
+"""Teachers by name: rules, and policies."""
+
+
+def player(teacher: Teacher | Line | Policy) -> Player:
+    """The player who does as a teacher does."""
+    return by_rule(teacher) if isinstance(teacher, Teacher | Line) else ByPolicy(teacher)
+
+
 def best_teacher(
-    env: SchedulingEnv, window: Trace, prefer: str | None = None, margin: float = 0.02
+    env: SchedulingEnv, task: Task, known: Known, prefer: str | None = None, margin: float = 0.02
 ) -> tuple[str, Play, dict[str, float]]:
-    """Plays every teacher on a window: the cheapest one's name and play, and every one's cost.
+    """Lets every teacher play a task: the cheapest one's name and play, and every one's cost.
 
     The preferred one is taken while it costs at most `margin` more: on easy windows all are about equal, and a name
     drawn by luck there would teach nothing.
     """
-    plays = {name: play(env, window, rule) for name, rule in TEACHERS.items()}
+    plays = {name: play(env, task, player(teacher)) for name, teacher in known.items()}
     costs = {name: told.cost for name, told in plays.items()}
     name = min(costs, key=costs.__getitem__)
     if prefer is not None and costs[prefer] <= (1 + margin) * costs[name]:
@@ -134,6 +226,6 @@ def best_teacher(
     return name, plays[name], costs
 
 
-def score(env: SchedulingEnv, windows: Sequence[Trace], par: Sequence[float], rule: Rule) -> float:
-    """The mean over windows of what a rule costs over `par`, the best teacher's cost: below 1 is better than all."""
-    return float(np.mean([play(env, window, rule).cost / cost for window, cost in zip(windows, par, strict=True)]))
+def score(env: SchedulingEnv, tasks: Sequence[Task], par: Sequence[float], rule: Rule) -> float:
+    """The mean over tasks of what a rule costs over `par`, the best teacher's cost: below 1 is better than all."""
+    return float(np.mean([cost(env, task, rule)[0] / best for task, best in zip(tasks, par, strict=True)]))

@@ -11,29 +11,43 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import click
+import numpy as np
 
 from ..envs.codec import Starts
+from ..envs.full import Full
 from ..envs.nodes import describe
 from ..envs.scenario import Scenario
+from ..policies.learned import told_of
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
 from ..traces.windows import fingerprint, split
+from .evolving import Evolving
 from .fitting import fitting
 from .lessons import Yard
 from .names import place
+from .objectives import wanted
 from .options import command_of, option, spoken
 from .scene import jobs, positive, setting
+from .school import School
 from .screen import say
 
 FRACTIONS = (0.6, 0.1, 0.3)
 """Training, validation and test parts of a trace, in order of time."""
 GAP = 3600.0
 """Seconds between the parts whose jobs are left out, so that no burst of like jobs lies on both sides."""
+
+
+COUNTS = (
+    "jobs", "k", "width", "lessons", "envs", "replicas", "rollout", "batch", "epochs", "validation", "generations",
+    "population", "episodes", "validate_generations", "workers", "seeds",
+)  # fmt: skip
+LATER = ("out", "steps", "json", "restart", "validate_every", "generations", "validate_generations", "workers", "seeds")
+"""Settings that another run may change and still go on with the first one's work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +66,19 @@ class Train:
     estimates: str | None = option(
         None, help="Run times that policies see: recorded (default), none, exact (oracle), noisy:SIGMA."
     )
-    objective: Literal["slowdown", "jct"] = option("slowdown", help="What is to be small on average.")
+    algorithm: Literal["ppo", "es"] = option(
+        "ppo", help="Imitation and MaskablePPO, or evolution strategies on a linear score: the cheap baseline."
+    )
+    menu: Literal["starts", "full"] = option(
+        "starts", help="What it may decide: which job starts, or all that the world can make real."
+    )
+    objective: str = option(
+        "slowdown",
+        help="What is to be small: slowdown, jct, energy, carbon, cost or fairness; several as jct=1,cost=2.",
+    )
+    draw: bool = option(False, help="Draw the objectives' weights anew for each episode: one policy for all mixtures.")
+    teacher: tuple[str, ...] = option((), help="A policy to imitate beside the built-in rules. Repeatable.")
+    begin: Path | None = option(None, help="Begin as this saved policy, not as the best rule.", metavar="DIR")
     placement: str = option("packed", help="How its placements are proposed.")
     oversized: Literal["refuse", "skip"] = option(
         "refuse", help="What to do with jobs that the cluster could never run."
@@ -60,7 +86,9 @@ class Train:
     limit: int | None = option(None, help="Only the first N jobs of the trace.", metavar="N")
     steps: int = option(400_000, help="Decisions to train on after imitation.")
     jobs: int = option(256, help="Jobs in a window.")
-    k: int = option(32, help="Candidates on the menu.")
+    k: int | None = option(None, help="Rows on the menu; 32 for starts, 48 for full.", metavar="N")
+    quantum: float = option(0.0, help="Seconds that a run must have had before it may be stopped (full menus).")
+    tick: float | None = option(None, help="Seconds between moments to decide though nothing happens; none by default.")
     width: int = option(32, help="Width of the network's layers.")
     squeeze: float = option(0.2, help="Compress the arrivals of training windows by a factor from this to 1.")
     lessons: int = option(48, help="Windows on which the teachers play.")
@@ -73,15 +101,29 @@ class Train:
     entropy: float = option(0.002, help="Weight of the policy's entropy.")
     validation: int = option(24, help="Windows on which checkpoints are compared.")
     validate_every: int = option(50_000, help="Decisions between two validations.")
+    generations: int = option(40, help="Generations of evolution strategies.")
+    population: int = option(14, help="Policies in a generation.")
+    episodes: int = option(24, help="Windows that each of them plays, the same for all.")
+    validate_generations: int = option(5, help="Generations between two validations.")
+    workers: int | None = option(None, help="Processes of evolution strategies; as many as there are cores by default.")
+    seeds: int = option(1, help="How many policies to train, each with a seed and a folder seed-N of its own.")
     seed: int = option(0, help="Seed of all that is random.")
     restart: bool = option(False, flag="--from-scratch", help="Begin anew, even if the folder holds a training.")
     json: bool = option(False, help="One JSON object on stdout when done.")
 
     def __post_init__(self) -> None:
         """Raises BadInput for numbers that cannot be."""
-        for name in ("jobs", "k", "width", "lessons", "envs", "replicas", "rollout", "batch", "epochs", "validation"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"--{name} {getattr(self, name)}: give 1 or more")
+        for name in COUNTS:
+            least = {"population": 4, "lessons": 0}.get(name, 1)
+            if (value := getattr(self, name)) is not None and value < least:
+                raise BadInput(f"--{name.replace('_', '-')} {value}: give {least} or more")
+        wanted(self.objective, self.draw)
+        if self.draw and self.menu == "starts":
+            raise BadInput("--draw: only full menus show the weights; add --menu full")
+        if not 0 <= self.quantum < float("inf"):
+            raise BadInput(f"--quantum {self.quantum}: give seconds, 0 or more")
+        if self.tick is not None and not 0 < self.tick < float("inf"):
+            raise BadInput(f"--tick {self.tick}: give seconds above 0")
         if not 0 < self.squeeze <= 1:
             raise BadInput(f"--squeeze {self.squeeze}: give a factor above 0, at most 1")
         for name in ("rate", "entropy"):
@@ -104,7 +146,16 @@ class Train:
 
     def same(self) -> dict[str, Any]:
         """What two runs must share for one to go on with the other's work."""
-        return {k: v for k, v in asdict(self).items() if k not in ("out", "steps", "json", "restart", "validate_every")}
+        told = {name: value for name, value in asdict(self).items() if name not in LATER}
+        return told | {"begin": None if self.begin is None else str(self.begin), "teacher": list(self.teacher)}
+
+    def codec(self) -> Starts | Full:
+        """What it sees and chooses from."""
+        if self.menu == "starts":
+            return Starts(self.k or 32, place(self.placement))
+        goals = wanted(self.objective, self.draw)
+        shown = goals.shown(np.array(goals.weights))
+        return Full(self.k or 48, place(self.placement), quantum=self.quantum, weights=shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +199,13 @@ def card(args: Train, found: Parts) -> dict[str, Any]:
     }
     libraries = ("gpuyard", "torch", "stable-baselines3", "sb3-contrib", "numpy")
     return {
-        "codec": {"name": "Starts", "k": args.k, "place": args.placement},
+        "codec": told_of(args.codec()),
         "network": {"width": args.width},
+        "algorithm": args.algorithm,
+        "objectives": list(wanted(args.objective, args.draw).names),
+        "weights": "drawn" if args.draw else list(wanted(args.objective).weights),
+        "seed": args.seed,
+        "tick": args.tick,
         "needs_estimates": found.whole.estimates != "none" and all(j.estimate is not None for j in found.train.jobs),
         "command": spoken("train", args),
         "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(args).items()},
@@ -179,25 +235,45 @@ def needed() -> Iterator[None]:
 
 
 def run(args: Train) -> int:
-    """Trains; says where the policy is and how it did on validation windows. Exit code 130 when interrupted."""
-    with needed():
-        from .trainer import Trainer
+    """Trains; says where the policies are and how they did on validation windows. Exit code 130 when interrupted."""
     found = parts(args)
-    codec = Starts(args.k, place(args.placement))
-    yard = Yard(found.train, found.world, codec, args.objective, args.jobs, args.squeeze)
-    aside = Yard(found.validation, found.world, codec, args.objective, args.jobs)
-    trainer = Trainer(args, yard, aside, card(args, found))
-    done = trainer.train()
-    told = {"policy": str(args.out), **trainer.told(), "finished": done}
+    told = []
+    for one in of_seeds(args):
+        told.append(trained(one, found))
+        if not told[-1]["finished"]:
+            break
     if args.json:
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(told[0] if args.seeds == 1 else told, indent=2))
     else:
-        if told["score"] is not None:
-            say(f"policy      {args.out}: validation {told['score']:.4f} of the best teacher's cost")
-            say(f"curves      {args.out / 'tensorboard'}")
-    if not done:
+        for row in told:
+            if row["score"] is not None:
+                say(f"policy      {row['policy']}: validation {row['score']:.4f} of the best teacher's cost")
+    if not (done := told[-1]["finished"]):
         say("interrupted; the same command goes on from here")
     return 0 if done else 130
+
+
+def of_seeds(args: Train) -> list[Train]:
+    """The training of each seed, in a folder of its own where there are several."""
+    if args.seeds == 1:
+        return [args]
+    seeds = range(args.seed, args.seed + args.seeds)
+    return [replace(args, seed=seed, seeds=1, out=args.out / f"seed-{seed}") for seed in seeds]
+
+
+def trained(args: Train, found: Parts) -> dict[str, Any]:
+    """Trains one policy; what is to be told of it."""
+    goals, codec = wanted(args.objective, args.draw), args.codec()
+    yard = Yard(found.train, found.world, codec, goals, args.jobs, args.squeeze, args.tick)
+    aside = Yard(found.validation, found.world, codec, goals, args.jobs, tick=args.tick)
+    school = School(args, yard, aside, card(args, found))
+    if args.algorithm == "es":
+        done = Evolving(school).train()
+    else:
+        with needed():
+            from .trainer import Trainer
+        done = Trainer(school).train()
+    return {"policy": str(args.out), **school.told(), "finished": done}
 
 
 command = command_of(
@@ -205,7 +281,9 @@ command = command_of(
     run,
     examples="""
     gpuyard train --trace synthetic:lab,jobs=20000 --cluster 1x8:A100 --estimates noisy:0.8 --out runs/mine
-    gpuyard train --trace philly:philly.csv.gz --cluster 60x8:V100 --estimates noisy:0.8 --out runs/philly
+    gpuyard train --trace philly:philly.csv.gz --cluster 60x8:V100 --estimates predicted --out runs/philly
+    gpuyard train --trace philly:philly.csv.gz --cluster 60x8:V100 --estimates predicted --algorithm es --out runs/es
+    gpuyard train --scenario hybrid --menu full --objective jct=1,carbon=1,cost=1 --draw --tick 600 --out runs/front
     tensorboard --logdir runs/mine
     """,
 )

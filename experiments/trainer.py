@@ -1,14 +1,13 @@
-"""The training itself: teachers, imitation, MaskablePPO, validation, and what is kept to go on with."""
+"""Training by practice: the teachers are imitated, then MaskablePPO goes on from there."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,46 +18,22 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from ..envs.vector import Batch, Par
-from ..policies.learned import load, save, write
+from ..policies.learned import Weights, load
 from ..policies.network import BatchVecEnv, MenuPolicy, imitate, join
-from ..policies.teachers import TEACHERS
-from ..traces.job import Trace
 from ..traces.trouble import BadInput
-from .lessons import Yard, best_teacher, greedy, play, score
+from .lessons import best_teacher, play, player
+from .school import LESSON, PRACTICE, School, torn
 from .screen import progress, say
-
-if TYPE_CHECKING:
-    from .train import Train
-
-LESSON, PRACTICE = 1, 2
-"""Seeds of the windows that teachers play, and of those that PPO plays."""
 
 
 class Trainer:
-    """One training, from its first lesson or from where an earlier one stopped.
+    """One training, from its first lesson or from where an earlier one stopped."""
 
-    Args:
-        args: the settings.
-        yard: windows to learn from.
-        aside: windows to choose a checkpoint by.
-        card: provenance for `policy.json`.
-    """
-
-    def __init__(self, args: Train, yard: Yard, aside: Yard, card: Mapping[str, Any]) -> None:
+    def __init__(self, school: School) -> None:
         torch.set_num_threads(1)  # the network is small: a second thread costs more than it brings
-        self.args, self.yard, self.card = args, yard, dict(card)
-        self.env = yard.env()
-        self.windows = aside.windows(args.validation)
-        self.state: dict[str, Any] = {
-            "steps": 0,
-            "practice": 0,
-            "best": None,
-            "taught": False,
-            "scores": [],
-            "settings": args.same(),
-        }
-        self.played, self.base = [0] * args.envs, 0
-        self._windows = lru_cache(4 * args.envs)(self._window)
+        self.school, self.args = school, school.args
+        self.played, self.base = [0] * self.args.envs, 0
+        self._windows = lru_cache(4 * self.args.envs)(self._window)
         self.model = self._model()
         self.policy = cast(MenuPolicy, self.model.policy)
 
@@ -67,7 +42,7 @@ class Trainer:
         fresh = self.args.restart or not self._resume()
         try:
             if fresh:
-                self._learn_from_teachers()
+                self._begin()
             self._practise()
         except KeyboardInterrupt:
             self._keep()
@@ -75,16 +50,9 @@ class Trainer:
         self._keep()
         return True
 
-    def told(self) -> dict[str, Any]:
-        """How it went: validation score (cost over the best teacher's, mean over windows), steps, teacher."""
-        return {"score": self.state["best"], "steps": self.state["steps"], "scores": self.state["scores"]} | {
-            "teacher": self.state.get("teacher"),
-            "teachers": self.state.get("teachers"),
-        }
-
     def _model(self) -> MaskablePPO:
         args = self.args
-        batch = Batch([self.yard.env() for _ in range(args.envs)], self._next_window)
+        batch = Batch([self.school.yard.env() for _ in range(args.envs)], self._next_window)
         return MaskablePPO(
             MenuPolicy,
             BatchVecEnv(batch),
@@ -101,26 +69,38 @@ class Trainer:
             device="cpu",
         )
 
-    def _next_window(self, env: int) -> tuple[Trace, Par]:
+    def _next_window(self, env: int) -> tuple[dict[str, Any], Par]:
         """The same windows, in the same order, for all replicas of a group; par is the teacher's play."""
         number, self.played[env] = self.base + self.played[env], self.played[env] + 1
         return self._windows(number, env // self.args.replicas)
 
-    def _window(self, number: int, group: int) -> tuple[Trace, Par]:
-        window = self.yard.window(self.args.seed, PRACTICE, number, group)
-        return window, play(self.env, window, TEACHERS[self.state["teacher"]]).par()
+    def _window(self, number: int, group: int) -> tuple[dict[str, Any], Par]:
+        school, seed = self.school, (self.args.seed, PRACTICE, number, group)
+        task = school.yard.task(school.env, school.yard.window(*seed), *seed)
+        return task.options, play(school.env, task, player(school.known[school.state["teacher"]])).par()
+
+    def _begin(self) -> None:
+        """Begins as a given policy, or as the best rule of validation windows and then by imitation."""
+        self.school.measure_teachers()
+        if self.args.begin is not None:
+            self._load(_begun(self.args.begin, self.policy))
+            self._validate("as it began")
+        else:
+            self.policy.network.follow(*self.school.begin())
+            self._validate("as the teacher")
+        if self.args.lessons:
+            self._learn_from_teachers()
+        self.school.state["taught"] = True
 
     def _learn_from_teachers(self) -> None:
-        """Begins as the teacher that is best on validation windows, then imitates each training window's best one."""
-        self._measure_teachers()
-        self.policy.network.follow(TEACHERS[self.state["teacher"]])
-        self._validate("as the teacher")
+        """Imitates each training window's best teacher."""
+        school = self.school
         lessons, taught = [], Counter[str]()
         with progress("teachers play", self.args.lessons) as tell:
             for number in range(self.args.lessons):
-                name, told, _ = best_teacher(
-                    self.env, self.yard.window(self.args.seed, LESSON, number), self.state["teacher"]
-                )
+                seed = (self.args.seed, LESSON, number)
+                task = school.yard.task(school.env, school.yard.window(*seed), *seed)
+                name, told, _ = best_teacher(school.env, task, school.known, school.state["teacher"])
                 taught[name] += 1
                 lessons.append(told.lesson())
                 tell(number + 1)
@@ -130,96 +110,54 @@ class Trainer:
         say(f"imitation   of {', '.join(f'{name} ({n})' for name, n in taught.most_common())}")
         say(f"            {told_of['agreement']:.0%} of choices agree, entropy {told_of['entropy']:.2f} nats")
         self._validate("imitation")
-        self.state["taught"] = True
 
-    def _measure_teachers(self) -> None:
-        """What each teacher costs on the validation windows, over the best one there: the bar, and where to begin."""
-        with progress("validation windows", len(self.windows)) as tell:
-            costs = []
-            for number, window in enumerate(self.windows, 1):
-                costs.append(best_teacher(self.env, window)[2])
-                tell(number)
-        par = [max(min(cost.values()), 1e-9) for cost in costs]
-        table = {name: float(np.mean([c[name] / p for c, p in zip(costs, par, strict=True)])) for name in TEACHERS}
-        teacher = min(table, key=table.__getitem__)
-        self.state |= {"par": par, "teachers": table, "teacher": teacher}
-        ranked = sorted(table.items(), key=lambda row: row[1])
-        say("teachers    " + ", ".join(f"{name} {cost:.3f}" for name, cost in ranked) + " of each window's best cost")
+    def _load(self, weights: Weights) -> None:
+        self.policy.network.load_state_dict({k: torch.from_numpy(np.array(w)) for k, w in weights.items()})
 
     def _practise(self) -> None:
-        left = self.args.steps - self.state["steps"]
+        left = self.args.steps - self.school.state["steps"]
         if left <= 0:
             return
-        if not self.state["steps"]:
-            best = load(self.args.out).weights
-            self.policy.network.load_state_dict({k: torch.from_numpy(w) for k, w in best.items()})
+        if not self.school.state["steps"]:
+            self._load(self.school.best())
         self.model.set_logger(configure(str(self.args.out / "tensorboard"), ["tensorboard"]))
-        self.model.num_timesteps = self.state["steps"]
+        self.model.num_timesteps = self.school.state["steps"]
         with progress("practice", self.args.steps) as tell, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of stable-baselines3's own making
             self.model.learn(left, callback=_Watch(self, tell), reset_num_timesteps=False)
-        self.state["steps"] = self.model.num_timesteps
+        self.school.state["steps"] = self.model.num_timesteps
         self._validate("end")
         self.model.logger.dump(self.model.num_timesteps)
 
     def _validate(self, when: str) -> None:
-        """Scores the greedy policy on the validation windows; keeps it if none was better."""
-        weights = self.policy.weights()
-        now = score(self.env, self.windows, self.state["par"], greedy(weights))
-        steps = self.model.num_timesteps
-        self.state["scores"].append([steps, now])
-        best = self.state["best"] is None or now < self.state["best"]
-        if best:
-            self.state["best"] = now
-            told = {
-                "score": now,
-                "steps": steps,
-                "windows": len(self.windows),
-                "of": "cost over the best teacher's, per window",
-            }
-            save(self.args.out, weights, {**self.card, "teacher": self.state["teacher"], "validation": told})
+        """Scores the policy as it is now; it is kept if none was better."""
+        now = self.school.validate(self.policy.weights(), self.model.num_timesteps, when)
         if self.model.num_timesteps:
             self.model.logger.record("validation/cost_over_best_teacher", now)
-        say(f"validation  {now:.4f} after {steps:,} steps ({when}){', kept' if best else ''}")
 
     def _keep(self) -> None:
-        """Writes what is needed to go on: numbers as safetensors, the rest as JSON."""
-        if not self.state["taught"]:
-            return  # lessons are short: an interrupted one begins anew
-        self.state |= {"steps": self.model.num_timesteps, "practice": self.base + max(self.played)}
+        """Writes what is needed to go on. Lessons are short: an interrupted one begins anew."""
+        if not self.school.state["taught"]:
+            return
+        self.school.state |= {"steps": self.model.num_timesteps, "practice": self.base + max(self.played)}
         tensors = {f"network.{k}": v for k, v in self.policy.network.state_dict().items()}
         for number, moments in self.policy.optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{number}.{k}": torch.as_tensor(v).clone() for k, v in moments.items()}
-        folder = _folder(self.args.out)
-        write(folder / "state.safetensors", dump_tensors({k: v.contiguous() for k, v in tensors.items()}))
-        write(folder / "state.json", json.dumps(self.state, indent=1).encode())
+        self.school.keep(dump_tensors({k: v.contiguous() for k, v in tensors.items()}))
 
     def _resume(self) -> bool:
         """Takes up an earlier training of this folder. Raises BadInput if it was another one's."""
-        folder = self.args.out / "training"
-        if not (folder / "state.json").exists():
-            if (self.args.out / "policy.json").exists():
-                say(f"the policy in {self.args.out} is from a training that did not stop cleanly; training begins anew")
+        if (kept := self.school.kept()) is None:
             return False
+        state, data = kept
         try:
-            state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-            tensors = parse_tensors((folder / "state.safetensors").read_bytes())
-            other = next((k for k, v in self.args.same().items() if state["settings"].get(k) != v), None)
-            if other is not None:
-                was = state["settings"].get(other)
-                raise BadInput(
-                    f"{self.args.out} holds a training with --{other.replace('_', '-')} {was}; "
-                    "choose another --out, the same settings, or --from-scratch"
-                )
+            tensors = parse_tensors(data)
             self.policy.network.load_state_dict(_named(tensors, "network."))
             self._resume_optimizer(tensors)
-        except BadInput:
-            raise
+            self.base, self.model.num_timesteps = state["practice"], state["steps"]
         except Exception as error:  # whatever a torn file brings
-            raise BadInput(f"{folder}: cannot be gone on with ({error}); use --from-scratch") from None
-        self.state, self.base = state, state["practice"]
-        self.model.num_timesteps = state["steps"]
-        say(f"resumed     at {state['steps']:,} steps, best validation {state['best']:.4f}")
+            raise torn(self.args.out / "training", error) from None
+        self.school.resume(state)
         return True
 
     def _resume_optimizer(self, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -236,10 +174,18 @@ def _named(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _folder(out: Path) -> Path:
-    folder = out / "training"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _begun(folder: Path, policy: MenuPolicy) -> Weights:
+    """The weights of a saved policy, in a network of this policy's width. Raises BadInput where they do not fit."""
+    begun = load(folder)
+    mine = policy.weights()
+    if begun.weights["rule.weight"].shape != mine["rule.weight"].shape:
+        raise BadInput(f"--begin {folder}: was trained on other features; choose a policy of the same --menu")
+    if all(begun.weights[name].shape == mine[name].shape for name in mine):
+        return begun.weights
+    if np.any(begun.weights["logit.weight"]) or np.any(begun.weights["wait.weight"]):
+        width = len(begun.weights["row1.bias"])
+        raise BadInput(f"--begin {folder}: its network has width {width}; give --width {width}")
+    return {**mine, "rule.weight": begun.weights["rule.weight"], "wait.bias": begun.weights["wait.bias"]}
 
 
 class _Watch(BaseCallback):
@@ -248,7 +194,7 @@ class _Watch(BaseCallback):
     def __init__(self, trainer: Trainer, tell: Callable[[int], None]) -> None:
         super().__init__()
         self.trainer, self.tell = trainer, tell
-        self.next = trainer.state["steps"] + trainer.args.validate_every
+        self.next = trainer.school.state["steps"] + trainer.args.validate_every
 
     def _on_rollout_end(self) -> None:
         self.tell(self.num_timesteps)

@@ -19,8 +19,10 @@ import numpy.typing as npt
 from ..envs import placement as placements
 from ..envs.cluster import ClusterView
 from ..envs.codec import Observation, Starts
-from ..envs.features import ROW, WHOLE
+from ..envs.full import Full
+from ..envs.offers.offer import known
 from ..envs.placement import Place
+from ..envs.rates import OBJECTIVES
 from ..envs.vocabulary import Decision
 from ..traces.trouble import BadInput
 from .needs import ESTIMATES, NOTHING, Needs
@@ -32,9 +34,9 @@ Weights = Mapping[str, npt.NDArray[np.float32]]
 LAYERS = ("row1", "row2", "pool", "join", "logit", "wait", "value1", "value2")
 
 
-def shapes(width: int) -> dict[str, tuple[int, ...]]:
-    """The arrays of a network of this width, as torch lays linear layers out: (out, in)."""
-    features, w = len(ROW), width
+def shapes(width: int, features: int) -> dict[str, tuple[int, ...]]:
+    """The arrays of a network of this width over so many features, as torch lays linear layers out: (out, in)."""
+    w = width
     ins = dict(zip(LAYERS, (features, w, 2 * w + features, 2 * w, w, w, w, w), strict=True))
     outs = dict(zip(LAYERS, (w, w, w, w, 1, 1, w, 1), strict=True))
     found: dict[str, tuple[int, ...]] = {"rule.weight": (1, features)}
@@ -66,6 +68,37 @@ def logits(weights: Weights, observation: Observation) -> npt.NDArray[np.float32
     return answer
 
 
+def of_rule(rule: npt.NDArray[np.float32], waiting: float, width: int = 1) -> dict[str, npt.NDArray[np.float32]]:
+    """The arrays of a network that is a linear rule alone: weights of shape (features,), and the score of waiting."""
+    found = {name: np.zeros(shape, np.float32) for name, shape in shapes(width, len(rule)).items()}
+    found["rule.weight"], found["wait.bias"] = rule[None].astype(np.float32), np.array([waiting], np.float32)
+    return found
+
+
+def codec_of(said: Mapping[str, Any]) -> Starts | Full:
+    """The codec that a card tells of. Raises KeyError, TypeError or ValueError where it cannot be."""
+    place, k = _place(said["place"]), said["k"]
+    if type(k) is not int or not 1 <= k <= MOST:
+        raise ValueError(f"k {k}")
+    if said["name"] == "Starts":
+        return Starts(k, place)
+    if said["name"] != "Full":
+        raise ValueError(f"codec {said['name']}")
+    offers, quantum = tuple(said["offers"]), float(said["quantum"])
+    weights = np.array(said["weights"], np.float32)
+    if not set(offers) <= set(known()) or not 0 <= quantum < np.inf or weights.shape != (len(OBJECTIVES),):
+        raise ValueError(f"offers {offers}, quantum {quantum}, weights {weights}")
+    return Full(k, place, offers, quantum, weights)
+
+
+def told_of(codec: Starts | Full) -> dict[str, Any]:
+    """What a card tells of a codec."""
+    told: dict[str, Any] = {"name": type(codec).__name__, "k": codec.k, "place": codec.place.__name__}
+    if isinstance(codec, Full):
+        told |= {"offers": list(codec.offers), "quantum": codec.quantum, "weights": codec.weights.tolist()}
+    return told
+
+
 @dataclass(frozen=True)
 class Learned:
     """The policy: takes the best-scored legal row until that is waiting.
@@ -75,13 +108,16 @@ class Learned:
         codec: what it was trained with.
         card: what `policy.json` says: provenance, settings, scores.
         place: its placements.
+        needs: what it was trained with.
+        tick: seconds between the ticks that a world should give it, None for none.
     """
 
     weights: Weights = field(repr=False)
-    codec: Starts
+    codec: Starts | Full
     card: Mapping[str, Any] = field(repr=False)
     place: Place = placements.packed
     needs: Needs = NOTHING
+    tick: float | None = None
 
     def __post_init__(self) -> None:
         """The codec proposes this policy's placements."""
@@ -89,7 +125,8 @@ class Learned:
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts, best first."""
-        while len(cluster.pending):
+        full = isinstance(self.codec, Full)
+        while full or len(cluster.pending):
             menu = self.codec.menu(cluster)
             if menu.forced:
                 return
@@ -107,7 +144,8 @@ def save(folder: Path, weights: Weights, card: Mapping[str, Any]) -> None:
     write(
         folder / "weights.safetensors", dump({name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()})
     )
-    head = {"gpuyard_policy": FORMAT, "features": {"row": ROW, "whole": WHOLE}}
+    codec = codec_of(card["codec"])
+    head = {"gpuyard_policy": FORMAT, "features": {"row": codec.row, "whole": codec.whole}}
     write(folder / "policy.json", (json.dumps({**head, **card}, indent=1) + "\n").encode())
 
 
@@ -122,17 +160,33 @@ def load(folder: Path) -> Learned:
     """Reads a policy's folder. Raises BadInput that says which part is missing, torn or of another make."""
     card = _card(folder / "policy.json")
     try:
-        codec, width = card["codec"], int(card["network"]["width"])
-        place, k = _place(codec["place"]), codec["k"]
-        if codec["name"] != "Starts" or type(k) is not int or not 1 <= k <= MOST or not 1 <= width <= MOST:
-            raise ValueError(f"codec {codec}, width {width}")
+        codec, width, tick = codec_of(card["codec"]), int(card["network"]["width"]), card.get("tick")
+        if not 1 <= width <= MOST or not (tick is None or 0 < float(tick) < np.inf):
+            raise ValueError(f"width {width}, tick {tick}")
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{folder / 'policy.json'}: says nothing usable of its codec or network ({error}); save it again"
         ) from None
-    weights = _weights(folder / "weights.safetensors", width)
+    if card.get("features") != {"row": list(codec.row), "whole": list(codec.whole)}:
+        raise BadInput(
+            f"{folder / 'policy.json'}: was trained on other features than this gpuyard shows; train it again"
+        )
+    weights = _weights(folder / "weights.safetensors", width, len(codec.row))
     needs = ESTIMATES if card.get("needs_estimates", False) else NOTHING
-    return Learned(weights, Starts(k, place), card, place, needs)
+    return Learned(weights, codec, card, codec.place, needs, None if tick is None else float(tick))
+
+
+def wanting(policy: Learned, weights: Mapping[str, float]) -> Learned:
+    """The same policy with other weights of its objectives, which sum to 1 then. Raises BadInput where it has none."""
+    shown = policy.card.get("objectives") or ()
+    if not isinstance(policy.codec, Full) or len(shown) < 2:
+        raise BadInput("this policy was not trained for several objectives; train one with --objective a=1,b=1 --draw")
+    if bad := next((name for name, weight in weights.items() if name not in shown or not 0 <= weight < np.inf), None):
+        raise BadInput(f"objective '{bad}' with weight {weights[bad]:g}; this policy knows {', '.join(shown)}")
+    if not (total := sum(weights.values())):
+        raise BadInput("all weights of the objectives are 0; give one above 0")
+    row = np.array([weights.get(name, 0.0) / total for name in OBJECTIVES], np.float32)
+    return replace(policy, codec=replace(policy.codec, weights=row))
 
 
 def _place(name: str) -> Place:
@@ -151,12 +205,10 @@ def _card(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: cannot be read as JSON ({error}); the file is torn, train or copy it again") from None
     if not isinstance(card, dict) or card.get("gpuyard_policy") != FORMAT:
         raise BadInput(f"{path}: is not a policy of format {FORMAT}; train it again with this gpuyard")
-    if card.get("features") != {"row": list(ROW), "whole": list(WHOLE)}:
-        raise BadInput(f"{path}: was trained on other features than this gpuyard shows; train it again")
     return card
 
 
-def _weights(path: Path, width: int) -> dict[str, npt.NDArray[np.float32]]:
+def _weights(path: Path, width: int, features: int) -> dict[str, npt.NDArray[np.float32]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load as parse
 
@@ -166,7 +218,7 @@ def _weights(path: Path, width: int) -> dict[str, npt.NDArray[np.float32]]:
         raise BadInput(f"{path}: is missing; the policy's folder is not whole, copy it again") from None
     except (SafetensorError, KeyError, ValueError, OSError, struct.error) as error:
         raise BadInput(f"{path}: is torn or no safetensors file ({error}); copy it again") from None
-    wanted = shapes(width)
+    wanted = shapes(width, features)
     for name, shape in wanted.items():
         if name not in weights or weights[name].shape != shape:
             raise BadInput(f"{path}: lacks {name} of shape {shape}; the policy's folder is of another make")

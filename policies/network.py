@@ -22,15 +22,13 @@ from torch import Tensor, nn
 from ..envs.features import ROW
 from ..envs.vector import Batch
 from .learned import Weights
-from .teachers import AT, Teacher
 
 
 class Network(nn.Module):
     """Observations of shape (batch, rows, features) -> logits of shape (batch, rows) and values of shape (batch, 1)."""
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, features: int = len(ROW)) -> None:
         super().__init__()
-        features = len(ROW)
         self.row1, self.row2 = nn.Linear(features, width), nn.Linear(width, width)
         self.pool = nn.Linear(2 * width + features, width)
         self.join, self.logit = nn.Linear(2 * width, width), nn.Linear(width, 1)
@@ -55,14 +53,8 @@ class Network(nn.Module):
         value: Tensor = self.value2(torch.relu(self.value1(context)))
         return torch.cat([scores, self.wait(context)], 1), value
 
-    def follow(self, teacher: Teacher) -> None:
-        """Makes the untrained network choose as a teacher does; a factor e in run time is worth one nat."""
-        rule = -16.0 * teacher.vector
-        low, high = 1.3 * float(np.minimum(rule, 0).sum()), float(np.maximum(rule, 0).sum())
-        waiting = low - 1.0
-        for name in (f"spares_{teacher.spares}", f"is_{teacher.strict}"):
-            if name in AT:  # those that may start rank above waiting, the others below
-                rule[AT[name]], waiting = high - low, high
+    def follow(self, rule: npt.NDArray[np.float32], waiting: float) -> None:
+        """Makes the untrained network choose as a linear rule does, such as a teacher's `line`."""
         with torch.no_grad():
             self.rule.weight.copy_(torch.from_numpy(rule)[None])
             self.wait.bias.fill_(waiting)
@@ -96,7 +88,7 @@ class MenuPolicy(MaskableActorCriticPolicy):
     def _build(self, lr_schedule: Callable[[float], float]) -> None:
         shape = self.observation_space.shape
         assert shape is not None
-        self.network = Network(self.width)
+        self.network = Network(self.width, shape[1])
         self.mlp_extractor = _Heads(self.network, shape)  # type: ignore[assignment]
         self.action_net = self.value_net = nn.Identity()  # type: ignore[assignment]
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]

@@ -1,30 +1,35 @@
 """Rules that choose a row of a menu: what a learned policy imitates first, and is measured against while it trains.
 
-They start whatever fits by one order, or only what does not delay the first job of an order (as EASY backfilling does),
-and wait otherwise.
+They are linear: a score for each row and one for waiting, the largest legal one is taken. So a network that has a
+linear rule beside it can begin as any of them, and evolution strategies can search in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from ..envs.codec import Mask, Observation
+from ..envs.codec import Codec, Mask, Observation
 from ..envs.features import ROW
+from ..envs.full import Full
+from ..envs.offers.offer import VERBS
 
 Rule = Callable[[Observation, Mask], int]
+Vector = npt.NDArray[np.float32]
 
 AT = {name: column for column, name in enumerate(ROW)}
-"""Feature -> its column."""
+"""Feature -> its column, in the menus of all codecs."""
+SHARP = 16.0
+"""Logarithms are told over 16: so a factor e in run time is worth one nat."""
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A linear score on a candidate's features, smallest first.
+    """A linear score on a candidate's features, smallest first, for those that start whatever fits, or less.
 
     Attributes:
         weights: feature -> weight; features are logarithms, so area = estimate + gang.
@@ -40,21 +45,65 @@ class Teacher:
         """The row it chooses: a legal start, else the last row, which waits."""
         rows = observation[:-1]
         able = mask[:-1]
+        if observation.shape[1] > len(ROW):
+            able = able & (rows[:, len(ROW)] > 0)
         if self.spares is not None:
             able = able & (rows[:, AT[f"spares_{self.spares}"]] > 0)
         if self.strict is not None:
             able = able & (rows[:, AT[f"is_{self.strict}"]] > 0)
         if not able.any():
             return len(rows) if mask[-1] else int(mask.argmax())
-        return int(np.where(able, rows @ self.vector, np.inf).argmin())
+        return int(np.where(able, rows[:, : len(ROW)] @ self.vector, np.inf).argmin())
 
     @cached_property
-    def vector(self) -> npt.NDArray[np.float32]:
-        """The weights as an array of shape (features,)."""
-        vector = np.zeros(len(ROW), np.float32)
-        for name, weight in self.weights.items():
-            vector[AT[name]] = weight
-        return vector
+    def vector(self) -> Vector:
+        """The weights as an array of shape (features of `ROW`,)."""
+        return _vector(self.weights, ROW)
+
+    def line(self, row: Sequence[str]) -> tuple[Vector, float]:
+        """The weights of a row's features, and the score of waiting, by which the largest score is its choice."""
+        rule = np.zeros(len(row), np.float32)
+        rule[: len(ROW)] = -SHARP * self.vector
+        low, high = 1.3 * float(np.minimum(rule, 0).sum()), float(np.maximum(rule, 0).sum())
+        waiting = low - 1.0
+        for name in (f"spares_{self.spares}", f"is_{self.strict}"):
+            if name in AT:  # those that may start rank above waiting, the others below
+                rule[AT[name]], waiting = high - low, high
+        for verb in VERBS[1:] if len(row) > len(ROW) else ():
+            rule[row.index(f"is_{verb}")] = 2.0 * (low - high) - 16.0
+        return rule, waiting
+
+
+@dataclass(frozen=True)
+class Line:
+    """A linear score on any features of a full menu's rows, largest first; waiting has the score 0.
+
+    Attributes:
+        weights: feature -> weight. What is not named counts 0: a kind of decision that has no weight is never taken.
+    """
+
+    weights: Mapping[str, float]
+
+    def __call__(self, observation: Observation, mask: Mask) -> int:
+        """The row it chooses."""
+        scores = np.append(observation[:-1] @ self._of(observation.shape[1]), np.float32(0.0))
+        return int(np.where(mask, scores, -np.inf).argmax())
+
+    def _of(self, count: int) -> Vector:
+        assert count == len(Full.row), "a line is for full menus"
+        return self.line(Full.row)[0]
+
+    def line(self, row: Sequence[str]) -> tuple[Vector, float]:
+        """The weights of a row's features, and the score of waiting."""
+        never = {f"is_{verb}": -256.0 for verb in VERBS}
+        return _vector({**never, **self.weights}, row), 0.0
+
+
+def _vector(weights: Mapping[str, float], row: Sequence[str]) -> Vector:
+    vector = np.zeros(len(row), np.float32)
+    for name, weight in weights.items():
+        vector[row.index(name)] = weight
+    return vector
 
 
 OLDEST, SHORTEST, SMALLEST = {"oldest": 1.0}, {"estimate": 1.0, "known": -2.0}, {"area": 1.0, "known": -2.0}
@@ -78,3 +127,30 @@ TEACHERS: Mapping[str, Teacher] = {
 The first ones start whatever fits; `easy-` ones backfill over their own order, as EASY does; `-sparing-oldest` ones
 backfill by another order; `strict-` ones let the first of the line block it. `short-squared` is estimate^2 x gang.
 """
+
+SRTF = {"left": -16.0, "is_start": 64.0, "victim_left": 16.0, "is_preempt": -1.0}
+LAS = {"attained": -16.0, "gang": -11.0, "is_start": 64.0, "victim_served": 16.0, "is_preempt": -8.0}
+FAST = {"pace": 11.0}
+"""A factor in pace counts as much as one in what is left to do."""
+RENT = {"is_provision": -10.0, "wait": 16.0, "is_release": 2.0}
+"""One more node for whom has waited about ten minutes longer than is usual; idle nodes go."""
+
+LINES: Mapping[str, Line] = {
+    "srtf": Line(SRTF),
+    "srtf-patient": Line({**SRTF, "is_preempt": -2.5}),
+    "las": Line(LAS),
+    "srtf-fast": Line({**SRTF, **FAST}),
+    "shortest-fast": Line({"estimate": -16.0, "is_start": 64.0, **FAST}),
+    "shortest-renting": Line({"estimate": -16.0, "is_start": 64.0, **FAST, **RENT}),
+    "srtf-renting": Line({**SRTF, **FAST, **RENT}),
+    "srtf-moving": Line({**SRTF, **FAST, "is_move": -2.0, "faster": 44.0, "lost": -1.0}),
+    "srtf-elastic": Line({**SRTF, **FAST, "is_resize": -2.0, "faster": 44.0, "lost": -1.0}),
+    "srtf-capped": Line({**SRTF, **FAST, "is_cap": 0.0, "watts": -1.0}),
+    "srtf-green": Line({**SRTF, **FAST, "carbon": -100.0}),
+}
+"""What more can be tried where menus are full: stops, kinds, rents, moves, gangs, power, carbon."""
+
+
+def teachers(codec: Codec) -> Mapping[str, Teacher | Line]:
+    """The rules for a codec's menus."""
+    return {**TEACHERS, **LINES} if isinstance(codec, Full) else TEACHERS

@@ -33,7 +33,7 @@ Arrays = dict[str, npt.NDArray[np.float32]]
 
 def random_weights(seed: int, width: int = 8) -> Arrays:
     rng = np.random.default_rng(seed)
-    return {name: rng.normal(0, 0.7, shape).astype(np.float32) for name, shape in shapes(width).items()}
+    return {name: rng.normal(0, 0.7, shape).astype(np.float32) for name, shape in shapes(width, len(ROW)).items()}
 
 
 def random_observation(seed: int, k: int = 10) -> npt.NDArray[np.float32]:
@@ -89,7 +89,7 @@ def test_an_untrained_network_is_its_teacher(name: str) -> None:
     from gpuyard.policies.network import Network
 
     network = Network(8)
-    network.follow(TEACHERS[name])
+    network.follow(*TEACHERS[name].line(ROW))
     weights = {key: w.detach().numpy() for key, w in network.state_dict().items()}
     for seed in range(30):
         cluster = Cluster(parse("1x4:A100"))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuyard.envs.cluster import Cluster
-from gpuyard.envs.codec import Starts
+from gpuyard.envs.codec import Starts, candidates
 from gpuyard.envs.features import ROW, WHOLE, expected_ends
 from gpuyard.envs.metrics import integral, read
 from gpuyard.envs.nodes import Node, parse
@@ -24,7 +24,7 @@ from gpuyard.envs.register import NAME
 from gpuyard.envs.scheduling import SchedulingEnv
 from gpuyard.envs.vector import Batch, Par
 from gpuyard.envs.vocabulary import InvalidDecision, Start, Submitted
-from gpuyard.experiments.lessons import play as play_rule
+from gpuyard.experiments.lessons import Task, by_rule, play
 from gpuyard.policies.teachers import TEACHERS
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.trouble import BadInput
@@ -69,7 +69,7 @@ def test_jobs_that_can_never_run_are_refused_or_left_out() -> None:
 def test_a_cluster_without_accelerators_runs_jobs_without() -> None:
     jobs = tuple(Job(n, 0.0, 0, cpus=1.0) for n in range(3))
     one = SchedulingEnv(Trace(jobs, dict.fromkeys(range(3), 5.0)), (Node("n0", (), cpus=2),), Starts(4), window=None)
-    assert play(one, 0) == -(3 * 5.0 + 5.0)
+    assert play_at_random(one, 0) == -(3 * 5.0 + 5.0)
 
 
 @pytest.mark.parametrize("window", [0, -3])
@@ -131,7 +131,7 @@ def test_an_illegal_action_is_read_as_waiting_and_counted() -> None:
     assert one.session.cluster.now == 5.0
 
 
-def play(one: SchedulingEnv, seed: int) -> float:
+def play_at_random(one: SchedulingEnv, seed: int) -> float:
     rng, total, over = np.random.default_rng(seed), 0.0, False
     one.reset(seed=seed)
     while not over:
@@ -147,7 +147,7 @@ def play(one: SchedulingEnv, seed: int) -> float:
 @settings(max_examples=15, deadline=None)
 def test_rewards_sum_to_minus_the_completion_times(skip: bool, seed: int) -> None:
     one = env(skip_forced=skip)
-    total = play(one, seed)
+    total = play_at_random(one, seed)
     assert one.session is not None
     ended = read(one.session.log).ended
     assert len(ended.job) == 40
@@ -159,7 +159,7 @@ def test_rewards_sum_to_minus_the_completion_times(skip: bool, seed: int) -> Non
 @settings(max_examples=15, deadline=None)
 def test_the_slowdown_rate_sums_to_the_slowdowns(seed: int) -> None:
     one = env(rate_of=slowdown)
-    total = play(one, seed)
+    total = play_at_random(one, seed)
     assert one.session is not None
     ended = read(one.session.log).ended
     assert -total == pytest.approx(float((ended.jct / np.maximum(ended.run, 10.0)).sum()), rel=1e-9)
@@ -210,7 +210,7 @@ def test_candidates_are_a_union_of_orders() -> None:
     cluster = Cluster(parse("1x4:A100"))
     for n in range(100):
         cluster.observe(Submitted(float(n), Job(n, float(n), 1 + (n == 60) * 3, estimate=1000.0 - 9 * n)))
-    keys = Starts(10).candidates(cluster)
+    keys = candidates(cluster, 10)
     assert len(set(keys)) == 10
     assert {0, 1, 98, 99, 60} <= set(keys)  # oldest, shortest, widest
 
@@ -239,7 +239,7 @@ def test_reading_a_menu_changes_nothing() -> None:
 def test_a_batch_is_its_environments_side_by_side() -> None:
     alone = env(skip_forced=True)
     nothing = Par(np.array([0.0]), np.array([0.0]), 2.0)
-    batch = Batch([env(skip_forced=True) for _ in range(3)], lambda _: (burst(), nothing))
+    batch = Batch([env(skip_forced=True) for _ in range(3)], lambda _: ({"trace": burst()}, nothing))
     observations = batch.reset()
     first, _ = alone.reset(options={"trace": burst()})
     total, ends = 0.0, 0
@@ -263,8 +263,9 @@ def test_a_batch_is_its_environments_side_by_side() -> None:
 def test_who_plays_par_earns_nothing_at_any_time_and_others_earn_the_difference(rate_of: Any) -> None:
     rule, another = TEACHERS["shortest"], TEACHERS["oldest"]
     alone, yours = env(skip_forced=True, rate_of=rate_of), env(skip_forced=True, rate_of=rate_of)
-    told, other = play_rule(alone, burst(), rule), play_rule(alone, burst(), another)
-    batch = Batch([yours], lambda _: (burst(), told.par()))
+    task = Task(burst(), np.ones(1), np.ones(1), np.zeros(0, np.float32))
+    told, other = play(alone, task, by_rule(rule)), play(alone, task, by_rule(another))
+    batch = Batch([yours], lambda _: ({"trace": burst()}, told.par()))
     for chosen, expected in ((rule, 0.0), (another, (told.cost - other.cost) / told.cost)):
         observations, earned, over = batch.reset(), [], False
         while not over:

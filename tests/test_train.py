@@ -22,7 +22,8 @@ from gpuyard.traces.trouble import BadInput
 pytest.importorskip("torch")
 
 from gpuyard.experiments import train, trainer
-from gpuyard.experiments.lessons import Yard, play
+from gpuyard.experiments.lessons import Yard, by_rule, play
+from gpuyard.experiments.objectives import wanted
 from gpuyard.policies.teachers import TEACHERS
 
 
@@ -92,7 +93,7 @@ def test_it_goes_on_where_it_was_interrupted(
     assert json.loads((tmp_path / "p" / "training" / "state.json").read_text())["steps"] == 512
 
 
-@pytest.mark.parametrize("stage", ["_measure_teachers", "_validate", "_practise"])
+@pytest.mark.parametrize("stage", ["_begin", "_validate", "_practise"])
 def test_an_interrupt_at_any_stage_leaves_what_the_same_command_goes_on_with(
     stage: str, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,10 +117,11 @@ def test_another_training_in_the_same_folder_is_refused(spec: str, tmp_path: Pat
 def test_windows_of_replicas_are_the_same_and_of_groups_are_not(spec: str, tmp_path: Path) -> None:
     args = small(spec, tmp_path / "p")
     found = train.parts(args)
-    yard = Yard(found.train, of_cluster("2x4:V100"), Starts(8), "jct", 30, 0.5)
+    yard = Yard(found.train, of_cluster("2x4:V100"), Starts(8), wanted("jct"), 30, 0.5)
     assert yard.window(0, 2, 5, 0) == yard.window(0, 2, 5, 0)
     assert yard.window(0, 2, 5, 0) != yard.window(0, 2, 5, 1)
-    told = play(yard.env(), yard.window(1), TEACHERS["oldest"])
+    env = yard.env()
+    told = play(env, yard.task(env, yard.window(1), 1), by_rule(TEACHERS["oldest"]))
     assert told.par().by(0.0) == 0.0
     assert told.par().by(1e9) == pytest.approx(1.0)
 

@@ -40,7 +40,8 @@ def _provisions(glance: Glance, pool: str) -> Iterator[Offer]:
     wanted = -(-glance.blocked[0].gang // max(len(node.accelerators), 1))
     for count in sorted({1, min(max(wanted, 1), may)}):
         rent = cluster.meter.rent(node) * count
-        yield Offer(PROVISION, (Provision(pool, count),), key=("pool", pool), usd=rent, nodes=count)
+        first = glance.blocked[0].id
+        yield Offer(PROVISION, (Provision(pool, count),), first, key=("pool", pool), usd=rent, nodes=count)
 
 
 def _idle(cluster: ClusterView, node: Node) -> bool:

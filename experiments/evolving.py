@@ -1,0 +1,158 @@
+"""Training by evolution strategies: a linear score of rows, searched without gradients. The baseline for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+
+import numpy as np
+from safetensors.numpy import load as parse
+from safetensors.numpy import save as dump
+
+from ..envs.codec import Mask, Observation
+from ..envs.scheduling import SchedulingEnv
+from ..policies.learned import Weights, of_rule
+from ..policies.teachers import Rule, Vector, teachers
+from .cores import cores
+from .evolution import Evolution, Floats
+from .lessons import Yard, cost
+from .school import PRACTICE, School, spread, torn
+from .screen import progress
+
+LOGARITHMS = frozenset((
+    "estimate", "area", "attained", "wait", "time_to_fit", "pressure", "upper", "left", "lost", "victim_left",
+    "victim_served", "slack",
+))  # fmt: skip
+"""Features that are logarithms over 16: half a nat is 8 there, and 0.5 for those that are parts or flags."""
+
+
+class Evolving:
+    """One search, from the best teacher on or from where an earlier one stopped."""
+
+    def __init__(self, school: School) -> None:
+        self.school, self.args = school, school.args
+        self.search: Evolution
+
+    def train(self) -> bool:
+        """Trains to the end; False if it was interrupted, with everything kept to go on."""
+        if self.args.restart or not self._resume():
+            self.school.measure_teachers()
+            rule, waiting = self.school.begin()
+            self.school.validate(of_rule(rule, waiting), 0, "as the teacher")
+            row = self.school.yard.codec.row
+            scale = [8.0 if name in LOGARITHMS else 0.5 for name in row]
+            self.search = Evolution(
+                np.array([*rule, waiting], np.float64), np.array([*scale, 0.5]), self.args.population
+            )
+            self.school.state["taught"] = True
+        try:
+            self._search()
+        except KeyboardInterrupt:
+            self._keep()
+            return False
+        self._keep()
+        return True
+
+    def _search(self) -> None:
+        args, search = self.args, self.search
+        with (
+            _workers(self.school.yard, args.workers or cores()) as pool,
+            progress("evolution", args.generations) as tell,
+        ):
+            tell(search.generation)
+            while search.generation < args.generations:
+                seeds = [(args.seed, PRACTICE, search.generation, number) for number in range(args.episodes)]
+                samples = search.ask(np.random.default_rng((args.seed, PRACTICE, search.generation)))
+                values, decisions = _fitness(pool, seeds, samples, self._bar())
+                search.tell(samples, values)
+                self.school.state["steps"] += decisions
+                tell(search.generation)
+                if search.generation % args.validate_generations == 0 or search.generation == args.generations:
+                    self.school.validate(_network(search.mean), self.school.state["steps"], "mean of the search")
+                    self._keep()
+
+    def _bar(self) -> list[str]:
+        """The three rules by which windows are measured: the best on validation windows."""
+        table, known = self.school.state["teachers"], teachers(self.school.yard.codec)
+        return sorted(known, key=table.__getitem__)[:3]
+
+    def _keep(self) -> None:
+        if self.school.state["taught"]:
+            self.school.keep(dump(self.search.state()))
+
+    def _resume(self) -> bool:
+        if (kept := self.school.kept()) is None:
+            return False
+        try:
+            self.search = Evolution.of(parse(kept[1]))
+        except Exception as error:  # whatever a torn file brings
+            raise torn(self.args.out / "training", error) from None
+        self.school.resume(kept[0])
+        return True
+
+
+def _network(numbers: Floats) -> Weights:
+    return of_rule(numbers[:-1].astype(np.float32), float(numbers[-1]))
+
+
+def _rule(numbers: Floats) -> Rule:
+    """The rule of a linear score; the last number is waiting's."""
+    weights: Vector = numbers[:-1].astype(np.float32)
+    waiting = np.float32(numbers[-1])
+
+    def rule(observation: Observation, mask: Mask) -> int:
+        scores = observation @ weights
+        scores[-1] = waiting
+        scores[~mask] = -np.inf
+        return int(scores.argmax())
+
+    return rule
+
+
+@contextmanager
+def _workers(yard: Yard, count: int) -> Iterator[Executor | None]:
+    """So many processes that hold the yard; none for one."""
+    if count <= 1:
+        _enter(yard)
+        yield None
+        return
+    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_enter, initargs=(yard,)) as pool:
+        yield pool
+
+
+_yard: tuple[Yard, SchedulingEnv] | None = None
+
+
+def _enter(yard: Yard) -> None:
+    global _yard  # noqa: PLW0603 (a worker process has no other place to keep it)
+    _yard = yard, yard.env()
+
+
+Seed = tuple[int, ...]
+Work = tuple[Seed, Sequence[Floats], Sequence[str]]
+"""A window's seed, samples that play it, and the teachers by whom it is measured."""
+
+
+def _fitness(pool: Executor | None, seeds: Sequence[Seed], samples: Sequence[Floats], bar: Sequence[str]) -> Fitness:
+    """What each sample is worth, smaller is better, and the decisions of all. All play the same windows."""
+    work = [(seed, samples, bar) for seed in seeds]
+    rows = list(pool.map(_played, work)) if pool is not None else [_played(one) for one in work]
+    best = [row[0] for row in rows]
+    values = [spread([row[1][number] for row in rows], best) for number in range(len(samples))]
+    return values, sum(row[2] for row in rows)
+
+
+Fitness = tuple[list[float], int]
+
+
+def _played(work: Work) -> tuple[float, list[float], int]:
+    """A window: what the best of the teachers costs there, what each sample costs, and the decisions of these."""
+    assert _yard is not None
+    (yard, env), (seed, samples, bar) = _yard, work
+    task = yard.task(env, yard.window(*seed), *seed)
+    known = teachers(yard.codec)
+    best = min(cost(env, task, known[name])[0] for name in bar)
+    rows = [cost(env, task, _rule(numbers)) for numbers in samples]
+    return best, [paid for paid, _ in rows], sum(count for _, count in rows)

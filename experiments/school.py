@@ -1,0 +1,142 @@
+"""What all trainings have in common: the teachers and what they cost, validation, and the policy that is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..policies.learned import Weights, load, save, write
+from ..policies.teachers import Line, Teacher, teachers
+from ..traces.trouble import BadInput
+from .lessons import Known, Task, Yard, best_teacher, greedy, score
+from .names import policy
+from .screen import progress, say
+
+if TYPE_CHECKING:
+    from .train import Train
+
+LESSON, PRACTICE, ASIDE = 1, 2, 3
+"""Seeds of the windows that teachers play, of those of practice, and of weights of validation windows."""
+
+
+class School:
+    """The settings, the windows, the teachers, and the best policy so far, which is kept in the policy's folder.
+
+    Args:
+        args: the settings.
+        yard: windows to learn from.
+        aside: windows to choose a checkpoint by.
+        card: provenance for `policy.json`.
+
+    Attributes:
+        state: what is kept to go on with, in plain values.
+        known: the teachers.
+    """
+
+    def __init__(self, args: Train, yard: Yard, aside: Yard, card: Mapping[str, Any]) -> None:
+        self.args, self.yard, self.card = args, yard, dict(card)
+        self.env = yard.env()
+        self.tasks: list[Task] = [
+            aside.task(self.env, window, ASIDE, number) for number, window in enumerate(aside.windows(args.validation))
+        ]
+        self.known: Known = {**teachers(yard.codec), **{name: policy(name) for name in args.teacher}}
+        self.state: dict[str, Any] = {
+            "steps": 0, "practice": 0, "best": None, "taught": False, "scores": [], "settings": args.same(),
+        }  # fmt: skip
+
+    def told(self) -> dict[str, Any]:
+        """How it went: validation score (cost over the best teacher's, mean over windows), steps, teacher."""
+        return {"score": self.state["best"], "steps": self.state["steps"], "scores": self.state["scores"]} | {
+            "teacher": self.state.get("teacher"),
+            "teachers": self.state.get("teachers"),
+        }
+
+    def measure_teachers(self) -> None:
+        """What each teacher costs on the validation windows, over the best one there: the bar, and where to begin."""
+        with progress("validation windows", len(self.tasks)) as tell:
+            costs = []
+            for number, task in enumerate(self.tasks, 1):
+                costs.append(best_teacher(self.env, task, self.known)[2])
+                tell(number)
+        par = [max(min(cost.values()), 1e-9) for cost in costs]
+        table = {name: float(np.mean([c[name] / p for c, p in zip(costs, par, strict=True)])) for name in self.known}
+        self.state |= {"par": par, "teachers": table, "teacher": min(table, key=table.__getitem__)}
+        ranked = sorted(table.items(), key=lambda row: row[1])
+        say("teachers    " + ", ".join(f"{name} {cost:.3f}" for name, cost in ranked) + " of each window's best cost")
+
+    def begin(self) -> tuple[np.ndarray, float]:
+        """The linear rule to begin with, of the best teacher that is one: weights of a row, score of waiting."""
+        table = self.state["teachers"]
+        lines = {name: one for name, one in self.known.items() if isinstance(one, Teacher | Line)}
+        return lines[min(lines, key=table.__getitem__)].line(self.yard.codec.row)
+
+    def validate(self, weights: Weights, steps: int, when: str) -> float:
+        """Scores the greedy policy on the validation windows; keeps it if none was better."""
+        now = score(self.env, self.tasks, self.state["par"], greedy(weights))
+        self.state["scores"].append([steps, now])
+        best = self.state["best"] is None or now < self.state["best"]
+        if best:
+            self.state["best"] = now
+            told = {
+                "score": now,
+                "steps": steps,
+                "windows": len(self.tasks),
+                "of": "cost over the best teacher's, per window",
+            }
+            width = len(weights["row1.bias"])
+            card = {**self.card, "network": {"width": width}}
+            save(self.args.out, weights, {**card, "teacher": self.state["teacher"], "validation": told})
+        say(f"validation  {now:.4f} after {steps:,} steps ({when}){', kept' if best else ''}")
+        return now
+
+    def best(self) -> Weights:
+        """The weights of the best policy so far."""
+        return load(self.args.out).weights
+
+    def keep(self, tensors: bytes) -> None:
+        """Writes what is needed to go on: numbers as safetensors, the rest as JSON."""
+        folder = self.args.out / "training"
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / "state.safetensors", tensors)
+        write(folder / "state.json", json.dumps(self.state, indent=1).encode())
+
+    def kept(self) -> tuple[dict[str, Any], bytes] | None:
+        """What an earlier training of this folder kept, None for none. Raises BadInput if it was another one's."""
+        folder = self.args.out / "training"
+        if not (folder / "state.json").exists():
+            if (self.args.out / "policy.json").exists():
+                say(f"the policy in {self.args.out} is from a training that did not stop cleanly; training begins anew")
+            return None
+        try:
+            state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            settings, tensors = state["settings"], (folder / "state.safetensors").read_bytes()
+        except Exception as error:  # whatever a torn file brings
+            raise torn(folder, error) from None
+        mine: dict[str, Any] = json.loads(json.dumps(self.args.same()))
+        other = next((name for name, value in mine.items() if settings.get(name) != value), None)
+        if other is not None:
+            raise BadInput(
+                f"{self.args.out} holds a training with --{other.replace('_', '-')} {settings.get(other)}; "
+                "choose another --out, the same settings, or --from-scratch"
+            )
+        return state, tensors
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Goes on from what was kept."""
+        self.state = state
+        say(f"resumed     at {state['steps']:,} steps, best validation {state['best']:.4f}")
+
+
+def torn(folder: Path, error: Exception) -> BadInput:
+    """What to say of a training that cannot be gone on with."""
+    return BadInput(f"{folder}: cannot be gone on with ({error}); use --from-scratch")
+
+
+def spread(values: Sequence[float], best: Sequence[float]) -> float:
+    """Half the ratio of means, half the geometric mean of ratios: neither the heaviest windows nor the most decide."""
+    mine, bar = np.maximum(values, 1e-12), np.maximum(best, 1e-12)
+    return float(0.5 * mine.mean() / bar.mean() + 0.5 * np.exp(np.log(mine / bar).mean()))
