@@ -19,7 +19,7 @@ Rows = npt.NDArray[np.intp]
 
 ROW = (
     "candidate", "known", "estimate", "area", "attained", "gang", "width", "fits", "wait", "time_to_fit", "pressure",
-    "demand", "oldest", "is_shortest", "is_smallest", "spares_oldest", "spares_shortest", "spares_smallest",
+    "demand", "oldest", "is_shortest", "is_smallest", "spares_oldest", "spares_shortest", "spares_smallest", "leaves",
 )  # fmt: skip
 """A candidate's features.
 
@@ -27,12 +27,13 @@ candidate: 1; known: it has an estimate; estimate, area (accelerator-seconds), a
 seconds over 16; gang: log2 over 16; width: gang over the cluster; fits: it can start now; pressure: wait less estimate,
 in logarithms; demand: gang over free, at most 4; oldest: its place among the candidates by submission, 0 (first) to 1;
 is_shortest, is_smallest (area): it is the first in that order; spares_*: started now, it would by estimates not delay
-the first of that order (EASY's rule, on counts).
+the first of that order (EASY's rule, on counts); leaves:
+log1p(100 times the part of the accelerators that stays free beside it) over log(101): 0 for none, 1 for all.
 """
 
 WHOLE = (
     "candidate", "free", "pending", "running", "backlog", "fitting", "hidden", "next_end",
-    "head_time_to_fit", "head_width", "head_wait", "widest_free", "none_running", "", "", "", "", "",
+    "head_time_to_fit", "head_width", "head_wait", "widest_free", "none_running", "", "", "", "", "", "",
 )  # fmt: skip
 """The cluster's features, in the last row.
 
@@ -44,6 +45,7 @@ largest free count on one node over its size; none_running: 1 if nothing runs.
 
 SCALE = 1.0 / 16.0
 NEVER = float(np.exp(16.0))
+_HUNDRED = log1p(100.0)
 _STATIC = slice(Columns.KNOWN, Columns.LOG_GANG + 1)
 _SCALES = np.array([[1.0], [SCALE], [SCALE], [SCALE], [SCALE]])
 _RANKED = [Columns.ORDER, Columns.SHORT, Columns.SMALL]
@@ -74,7 +76,8 @@ def describe(cluster: ClusterView, those: Floats, fits: list[bool]) -> tuple[Flo
     view[12] = places(count)
     view[13:15] = 0.0
     view[13, heads[1]] = view[14, heads[2]] = 1.0
-    view[15:] = spares(those, heads, to_fit[heads], free, ends, freed, now)
+    view[15:18] = spares(those, heads, to_fit[heads], free, ends, freed, now)
+    view[18] = np.log1p(np.maximum(free - gang, 0.0) * (100.0 / max(room.size, 1))) / _HUNDRED
     return view, whole(cluster, view, int(heads[0]), ends)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -15,7 +16,7 @@ from .full import Full
 from .nodes import Nodes
 from .rates import Mix, Rate, active_jobs
 from .scenario import Scenario, of_cluster
-from .session import Session
+from .session import Policy, Session
 from .sim import RESTART
 
 
@@ -37,6 +38,8 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         window: consecutive jobs in an episode, drawn at random at each reset; None for the whole trace.
         restart: seconds a preempted job needs before it works again; a scenario has its own.
         tick: seconds between ticks, at which it is to decide though nothing happened; None for none.
+        warmup: jobs of each window that `warm` schedules, to fill the cluster; then it is the agent's turn.
+        warm: who schedules them.
         skip_forced: go on by itself while waiting is all that can be done.
         oversized: what to do with jobs that the cluster could never run.
         render_mode: "ansi" for text, "rgb_array" for a picture: who stood where so far, the queue, what was in use.
@@ -61,6 +64,8 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         window: int | None = 256,
         restart: float = RESTART,
         tick: float | None = None,
+        warmup: int = 0,
+        warm: Policy | None = None,
         skip_forced: bool = False,
         oversized: Literal["refuse", "skip"] = "refuse",
         render_mode: str | None = None,
@@ -71,6 +76,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         self.codec: Codec = codec or Starts()
         self.rate, self.rate_of, self.mix, self.tick = rate, rate_of, mix, tick
         self.window, self.skip_forced = window, skip_forced
+        self.warmup, self.warm = warmup, warm
         self.render_mode = render_mode
         self.observation_space = self.codec.observation_space  # type: ignore[assignment]
         self.action_space = self.codec.action_space
@@ -92,9 +98,18 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
             self.codec.weights = options["shown"]
         self.session = Session(self.world.drawn(window.jobs[0].id).world(window, tick=self.tick))
         self.illegal = 0
-        self.session.advance()
+        self._warm_up(window)
         self._look()
         return self.menu.observation, {"illegal": 0}
+
+    def _warm_up(self, window: Trace) -> None:
+        """Goes on to the first submission that is the agent's to schedule."""
+        assert self.session is not None
+        session, warm = self.session, deepcopy(self.warm)
+        first = window.jobs[min(self.warmup, len(window) - 1)].submit if warm is not None else -1.0
+        while session.advance() and warm is not None and session.cluster.now < first:
+            for decision in warm.decide(session.cluster):
+                session.act(decision)
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Decides, or waits. Raises gymnasium.error.ResetNeeded before the first reset."""

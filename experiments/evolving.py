@@ -23,7 +23,7 @@ from .screen import progress
 
 LOGARITHMS = frozenset((
     "estimate", "area", "attained", "wait", "time_to_fit", "pressure", "upper", "left", "lost", "victim_left",
-    "victim_served", "slack",
+    "victim_served", "slack", "leaves",
 ))  # fmt: skip
 """Features that are logarithms over 16: half a nat is 8 there, and 0.5 for those that are parts or flags."""
 

@@ -21,6 +21,7 @@ from ..policies.learned import Weights, logits
 from ..policies.teachers import Line, Rule, Teacher, teachers
 from ..traces.job import Trace
 from ..traces.windows import compressed, windows
+from .names import policy
 from .objectives import Wanted
 
 if TYPE_CHECKING:
@@ -62,10 +63,12 @@ class Yard:
         world: where windows happen.
         codec: between ledger and arrays.
         wanted: what is to be small.
-        jobs: in a window.
+        jobs: in a window, behind those that warm it up.
         squeeze: drawn windows have their arrivals compressed by a factor from this (log-uniform) to 1: most of a trace
             is quiet, and quiet windows teach nothing.
         tick: seconds between ticks, None for none.
+        warmup: jobs before each window that fill the cluster.
+        warm: the policy that schedules these.
     """
 
     trace: Trace
@@ -75,17 +78,32 @@ class Yard:
     jobs: int
     squeeze: float = 1.0
     tick: float | None = None
+    warmup: int = 0
+    warm: str = "fifo"
 
     def env(self) -> SchedulingEnv:
         """A new environment; it skips steps in which only waiting is legal."""
-        mix = Mix(self.wanted.names)
-        return SchedulingEnv(self.trace, self.world, replace(self.codec), mix=mix, skip_forced=True, tick=self.tick)
+        return SchedulingEnv(
+            self.trace,
+            self.world,
+            replace(self.codec),
+            mix=Mix(self.wanted.names),
+            tick=self.tick,
+            warmup=self.warmup,
+            warm=policy(self.warm) if self.warmup else None,
+            skip_forced=True,
+        )
+
+    @property
+    def whole(self) -> int:
+        """Jobs in a window, those that warm it up among them."""
+        return self.warmup + self.jobs
 
     def window(self, *seed: int) -> Trace:
         """A window of consecutive jobs, drawn by the seed, rebased to 0 and squeezed."""
         rng = np.random.default_rng(seed)
-        start = int(rng.integers(max(len(self.trace) - self.jobs, 0) + 1))
-        window = self.trace.of(self.trace.jobs[start : start + self.jobs]).rebased()
+        start = int(rng.integers(max(len(self.trace) - self.whole, 0) + 1))
+        window = self.trace.of(self.trace.jobs[start : start + self.whole]).rebased()
         return compressed(window, float(np.exp(-rng.uniform(np.log(self.squeeze), 0.0))))
 
     def task(self, env: SchedulingEnv, window: Trace, *seed: int) -> Task:
@@ -102,8 +120,8 @@ class Yard:
 
     def windows(self, count: int) -> list[Trace]:
         """`count` evenly spaced windows: the same at every call."""
-        disjoint = len(self.trace) // self.jobs >= count
-        return windows(self.trace, self.jobs, min(count, len(self.trace) - self.jobs + 1), disjoint=disjoint)
+        disjoint = len(self.trace) // self.whole >= count
+        return windows(self.trace, self.whole, min(count, len(self.trace) - self.whole + 1), disjoint=disjoint)
 
 
 @dataclass(slots=True)
@@ -167,8 +185,8 @@ def by_rule(rule: Rule) -> Player:
 class ByPolicy:
     """The player who does what a policy decides, as far as it is on the menu; what is not there is let pass."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, teacher: Policy) -> None:
+        self._policy = teacher
         self._deciding: Iterator[Decision] = iter(())
         self._session: object = None
 

@@ -29,7 +29,7 @@ from ..traces.windows import fingerprint, split
 from .evolving import Evolving
 from .fitting import fitting
 from .lessons import Yard
-from .names import place
+from .names import place, policy
 from .objectives import wanted
 from .options import command_of, option, spoken
 from .scene import jobs, positive, setting
@@ -86,6 +86,8 @@ class Train:
     limit: int | None = option(None, help="Only the first N jobs of the trace.", metavar="N")
     steps: int = option(400_000, help="Decisions to train on after imitation.")
     jobs: int = option(256, help="Jobs in a window.")
+    warmup: int = option(0, help="Jobs before each window that fill the cluster, scheduled by --warm-policy.")
+    warm_policy: str = option("fifo", help="Who schedules them.")
     k: int | None = option(None, help="Rows on the menu; 32 for starts, 48 for full.", metavar="N")
     quantum: float = option(0.0, help="Seconds that a run must have had before it may be stopped (full menus).")
     tick: float | None = option(None, help="Seconds between moments to decide though nothing happens; none by default.")
@@ -131,6 +133,8 @@ class Train:
                 raise BadInput(f"--{name} {getattr(self, name)}: give a number, 0 or more")
         positive("limit", self.limit)
         positive("seed", self.seed, 0)
+        positive("warmup", self.warmup, 0)
+        policy(self.warm_policy)
         if self.envs * self.rollout % self.batch or self.batch < 2:
             raise BadInput(
                 f"--batch {self.batch}: --envs {self.envs} x --rollout {self.rollout} decisions do not part into such "
@@ -177,12 +181,13 @@ def parts(args: Train) -> Parts:
     whole, skipped = fitting(jobs(args, world), world.nodes, there, args.oversized, room=world.room())
     train, validation, test = split(whole, FRACTIONS, GAP)
     for name, part in (("training", train), ("validation", validation)):
-        if len(part) < args.jobs:
+        if len(part) < (size := args.warmup + args.jobs):
+            more = f" behind --warmup {args.warmup}" if args.warmup else ""
             raise BadInput(
-                f"the {name} part of {whole.name} has {len(part)} jobs, a window of --jobs {args.jobs} needs more; "
-                "take a longer trace"
+                f"the {name} part of {whole.name} has {len(part)} jobs, a window of --jobs {args.jobs}{more} needs "
+                "more; take a longer trace"
             )
-        if name == "validation" and len(part) - args.jobs + 1 < args.validation:
+        if name == "validation" and len(part) - size + 1 < args.validation:
             raise BadInput(
                 f"--validation {args.validation}: the {name} part has only {len(part)} jobs; ask for fewer windows"
             )
@@ -263,9 +268,9 @@ def of_seeds(args: Train) -> list[Train]:
 
 def trained(args: Train, found: Parts) -> dict[str, Any]:
     """Trains one policy; what is to be told of it."""
-    goals, codec = wanted(args.objective, args.draw), args.codec()
-    yard = Yard(found.train, found.world, codec, goals, args.jobs, args.squeeze, args.tick)
-    aside = Yard(found.validation, found.world, codec, goals, args.jobs, tick=args.tick)
+    goals, codec, warm = wanted(args.objective, args.draw), args.codec(), (args.warmup, args.warm_policy)
+    yard = Yard(found.train, found.world, codec, goals, args.jobs, args.squeeze, args.tick, *warm)
+    aside = Yard(found.validation, found.world, codec, goals, args.jobs, 1.0, args.tick, *warm)
     school = School(args, yard, aside, card(args, found))
     if args.algorithm == "es":
         done = Evolving(school).train()
