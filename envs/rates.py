@@ -121,24 +121,25 @@ class Mix:
         self.weights = np.ones(len(names))
         self.paid = np.zeros(len(names))
         self._rates: list[Rate] = []
-        self._then: tuple[float, list[float], float | None] = (0.0, [], None)
+        self._then: tuple[float, list[float]] = (0.0, [])
+        self._usd = 0.0
 
     def begin(self, window: Trace, weights: Floats | None = None) -> None:
         """Begins a window, with other weights if they are given."""
         self.weights = self.weights if weights is None else weights
         self._rates = [OBJECTIVES[name](window) for name in self.names]
-        self.paid = np.zeros(len(self.names))
+        self.paid, self._usd = np.zeros(len(self.names)), 0.0
 
     def before(self, cluster: ClusterView) -> None:
         """Looks at a moment before time passes."""
-        usd = cluster.meter.usd if "cost" in self.names else None
-        self._then = cluster.now, [rate(cluster) for rate in self._rates], usd
+        self._then = cluster.now, [rate(cluster) for rate in self._rates]
 
     def after(self, cluster: ClusterView) -> float:
-        """What the time since then earned. Sums that fell due at once count as cost."""
-        then, rates, usd = self._then
+        """What the time since then earned. Sums that fell due at once count as cost, by decisions too."""
+        then, rates = self._then
         costs = np.array(rates) * (then - cluster.now)
         if "cost" in self.names:
-            costs[self.names.index("cost")] = (cluster.meter.usd or 0.0) - (usd or 0.0)
+            costs[self.names.index("cost")] = (cluster.meter.usd or 0.0) - self._usd
+            self._usd = cluster.meter.usd or 0.0
         self.paid += costs
         return -float(self.weights @ costs)

@@ -25,7 +25,8 @@ def offers(glance: Glance) -> Iterator[Offer]:
 
 
 def _offer(glance: Glance, job: Job, place: Placement) -> Offer:
-    pace, change = at(job, place, glance.cluster.room), width(place) / max(job.gang, 1)
+    pace = at(job, place, glance.cluster.room)
+    change = width(place) / job.gang if job.gang else 1.0
     return Offer(START, (Start(job.id, place),), job.id, place, after=pace, change=change)
 
 
