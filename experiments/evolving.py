@@ -17,7 +17,7 @@ from ..policies.learned import Weights, of_rule
 from ..policies.teachers import Rule, Vector, teachers
 from .cores import cores
 from .evolution import Evolution, Floats
-from .lessons import Yard, cost
+from .lessons import Task, Yard, by_rule, cost, play
 from .school import PRACTICE, School, spread, torn
 from .screen import progress
 
@@ -25,7 +25,7 @@ LOGARITHMS = frozenset((
     "estimate", "area", "attained", "wait", "time_to_fit", "pressure", "upper", "left", "lost", "victim_left",
     "victim_served", "slack", "leaves",
 ))  # fmt: skip
-"""Features that are logarithms over 16: half a nat is 8 there, and 0.5 for those that are parts or flags."""
+"""Features that are logarithms over 16: half a nat is 8 there, and 2 for those that are parts or flags."""
 
 
 class Evolving:
@@ -39,13 +39,11 @@ class Evolving:
         """Trains to the end; False if it was interrupted, with everything kept to go on."""
         if self.args.restart or not self._resume():
             self.school.measure_teachers()
-            rule, waiting = self.school.begin()
+            rule, waiting = self.school.begin_free()
+            waiting = self._tight(rule, waiting)
             self.school.validate(of_rule(rule, waiting), 0, "as the teacher")
-            row = self.school.yard.codec.row
-            scale = [8.0 if name in LOGARITHMS else 0.5 for name in row]
-            self.search = Evolution(
-                np.array([*rule, waiting], np.float64), np.array([*scale, 0.5]), self.args.population
-            )
+            scale = [8.0 if name in LOGARITHMS else 2.0 for name in self.school.yard.codec.row]
+            self.search = Evolution(np.array([*rule, waiting]), np.array([*scale, 8.0]), self.args.population)
             self.school.state["taught"] = True
         try:
             self._search()
@@ -54,6 +52,15 @@ class Evolving:
             return False
         self._keep()
         return True
+
+    def _tight(self, rule: Vector, waiting: float) -> float:
+        """The score of waiting just below all that the rule takes on a window, so that a small step changes something."""
+        school, least = self.school, np.inf
+        task = school.tasks[0]
+        for observation, action in _seen(school.env, task, _rule(np.array([*rule, waiting]))):
+            if action < len(observation) - 1:
+                least = min(least, float(observation[action] @ rule))
+        return max(waiting, least - 1.0) if np.isfinite(least) else waiting
 
     def _search(self) -> None:
         args, search = self.args, self.search
@@ -109,6 +116,12 @@ def _rule(numbers: Floats) -> Rule:
         return int(scores.argmax())
 
     return rule
+
+
+def _seen(env: SchedulingEnv, task: Task, rule: Rule) -> Iterator[tuple[Observation, int]]:
+    """What a rule sees and takes in a task."""
+    told = play(env, task, by_rule(rule))
+    yield from zip(told.observations, told.actions, strict=True)
 
 
 @contextmanager

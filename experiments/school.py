@@ -74,6 +74,16 @@ class School:
         lines = {name: one for name, one in self.known.items() if isinstance(one, Teacher | Line)}
         return lines[min(lines, key=table.__getitem__)].line(self.yard.codec.row)
 
+    def begin_free(self) -> tuple[np.ndarray, float]:
+        """The same of those rules that no flag keeps from starting what fits: small steps lead away from these."""
+        table = self.state["teachers"]
+        lines: dict[str, Teacher | Line] = {
+            name: one
+            for name, one in self.known.items()
+            if isinstance(one, Line) or (isinstance(one, Teacher) and not one.spares and not one.strict)
+        }
+        return lines[min(lines, key=table.__getitem__)].line(self.yard.codec.row)
+
     def validate(self, weights: Weights, steps: int, when: str) -> float:
         """Scores the greedy policy on the validation windows; keeps it if none was better."""
         now = score(self.env, self.tasks, self.state["par"], greedy(weights))

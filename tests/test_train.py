@@ -14,7 +14,7 @@ from gpuyard.envs.nodes import parse
 from gpuyard.envs.scenario import of_cluster
 from gpuyard.envs.session import Session
 from gpuyard.envs.sim import SimWorld
-from gpuyard.policies.learned import load
+from gpuyard.policies.learned import load, wanting
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.table import save
 from gpuyard.traces.trouble import BadInput
@@ -160,3 +160,79 @@ def test_maskable_ppo_learns_on_the_plain_environment_too() -> None:
     model.learn(128)
     assert model.num_timesteps == 128
     assert env.illegal == 0
+
+
+EVOLVED = {"algorithm": "es", "generations": 4, "population": 4, "episodes": 2, "workers": 1, "validate_generations": 2}
+
+
+def test_evolution_strategies_make_a_policy_of_the_same_make(spec: str, tmp_path: Path) -> None:
+    assert train.run(small(spec, tmp_path / "p", **EVOLVED)) == 0
+    card = json.loads((tmp_path / "p" / "policy.json").read_text())
+    assert card["algorithm"] == "es"
+    state = json.loads((tmp_path / "p" / "training" / "state.json").read_text())
+    assert [steps for steps, _ in state["scores"]] == sorted({steps for steps, _ in state["scores"]})
+    assert len(state["scores"]) == 3
+    assert card["validation"]["score"] == min(score for _, score in state["scores"])
+    assert load(tmp_path / "p").codec == Starts(8)
+
+
+def test_evolution_goes_on_where_it_stopped_to_the_last_bit(spec: str, tmp_path: Path) -> None:
+    train.run(small(spec, tmp_path / "whole", **EVOLVED))
+    train.run(small(spec, tmp_path / "parts", **{**EVOLVED, "generations": 2}))
+    train.run(small(spec, tmp_path / "parts", **EVOLVED))
+    whole, parts = (tmp_path / name / "training" / "state.safetensors" for name in ("whole", "parts"))
+    assert whole.read_bytes() == parts.read_bytes()
+
+
+def test_more_processes_find_the_same(spec: str, tmp_path: Path) -> None:
+    for workers in (1, 2):
+        train.run(small(spec, tmp_path / str(workers), **{**EVOLVED, "generations": 1, "workers": workers}))
+    one, two = (tmp_path / name / "training" / "state.safetensors" for name in "12")
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_practice_can_begin_where_evolution_ended(spec: str, tmp_path: Path) -> None:
+    train.run(small(spec, tmp_path / "es", **EVOLVED))
+    args = small(spec, tmp_path / "p", begin=tmp_path / "es", lessons=0, steps=0)
+    train.run(args)
+    begun, ended = load(tmp_path / "es"), load(tmp_path / "p")
+    np.testing.assert_array_equal(begun.weights["rule.weight"], ended.weights["rule.weight"])
+    assert begun.card["validation"]["score"] == pytest.approx(ended.card["validation"]["score"])
+
+
+def test_each_seed_has_a_folder_of_its_own(spec: str, tmp_path: Path) -> None:
+    train.run(small(spec, tmp_path / "p", steps=0, lessons=0, seeds=2, seed=5))
+    seeds = [json.loads((tmp_path / "p" / f"seed-{n}" / "policy.json").read_text())["seed"] for n in (5, 6)]
+    assert seeds == [5, 6]
+
+
+@pytest.mark.parametrize("algorithm", ["es", "ppo"])
+def test_one_policy_for_all_mixtures_of_objectives(spec: str, tmp_path: Path, algorithm: str) -> None:
+    more = {**EVOLVED, "algorithm": algorithm, "menu": "full", "objective": "jct,slowdown", "draw": True, "k": 12}
+    train.run(small(spec, tmp_path / "p", **{**more, "generations": 1, "steps": 256, "jobs": 20, "lessons": 1}))
+    both = load(tmp_path / "p")
+    assert both.card["objectives"] == ["jct", "slowdown"]
+    weights = wanting(both, {"jct": 3.0, "slowdown": 1.0}).codec.weights  # type: ignore[union-attr]
+    assert weights.tolist() == [0.75, 0.25, 0.0, 0.0, 0.0, 0.0]
+    with pytest.raises(BadInput, match="objective 'carbon' with weight 1; this policy knows jct, slowdown"):
+        wanting(both, {"carbon": 1.0})
+
+
+def test_a_policy_may_be_a_teacher(spec: str, tmp_path: Path) -> None:
+    """LAS stops jobs: what it decides is on a full menu, and it is measured with the others."""
+    args = small(spec, tmp_path / "p", menu="full", teacher=("las",), steps=0, jobs=20, lessons=1)
+    train.run(args)
+    state = json.loads((tmp_path / "p" / "training" / "state.json").read_text())
+    assert 0.99 < state["teachers"]["las"] < 10.0
+
+
+def test_a_warmed_up_window_begins_among_those_who_came_before(spec: str, tmp_path: Path) -> None:
+    found = train.parts(small(spec, tmp_path / "p"))
+    yard = Yard(found.train, of_cluster("2x4:V100"), Starts(8), wanted("jct"), 30, 1.0, None, 40, "sjf")
+    env = yard.env()
+    window = yard.window(3)
+    assert len(window) == 70
+    env.reset(options=yard.task(env, window, 3).options)
+    assert env.session is not None
+    assert env.session.cluster.now >= window.jobs[40].submit
+    assert len(env.session.cluster.running) > 0

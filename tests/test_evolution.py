@@ -1,0 +1,89 @@
+"""Evolution strategies: they find what is smallest, and go on where they stopped as if they had not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gpuyard.experiments.evolution import Evolution, Floats
+from gpuyard.experiments.objectives import wanted
+from gpuyard.experiments.school import spread
+from gpuyard.traces.trouble import BadInput
+
+
+def ellipsoid(x: Floats) -> float:
+    """A valley a hundred times as steep in one direction as in another; smallest, 0, at 1, 1, ..."""
+    return float((np.logspace(0, 4, len(x)) * (x - 1.0) ** 2).sum())
+
+
+def rosenbrock(x: Floats) -> float:
+    return float((100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum())
+
+
+def search(of: Callable[[Floats], float], one: Evolution, generations: int) -> Evolution:
+    for _ in range(generations):
+        samples = one.ask(np.random.default_rng(one.generation))
+        one.tell(samples, [of(sample) for sample in samples])
+    return one
+
+
+@pytest.mark.parametrize("of", [ellipsoid, rosenbrock])
+def test_it_finds_the_floor_of_a_valley(of: Callable[[Floats], float]) -> None:
+    found = search(of, Evolution(np.zeros(6), np.full(6, 0.5), 12), 300)
+    np.testing.assert_allclose(found.mean, 1.0, atol=1e-4)
+
+
+def test_scales_are_those_of_the_numbers() -> None:
+    """A thousandth and a thousand away, told so, are as near as one."""
+    scale = np.array([1e-3, 1e3])
+    found = search(lambda x: float(((x / scale - 1.0) ** 2).sum()), Evolution(np.zeros(2), scale, 8), 60)
+    np.testing.assert_allclose(found.mean / scale, 1.0, atol=1e-3)
+
+
+def test_it_goes_on_from_its_state_to_the_last_bit() -> None:
+    whole = search(rosenbrock, Evolution(np.zeros(4), np.ones(4)), 20)
+    half = search(rosenbrock, Evolution(np.zeros(4), np.ones(4)), 10)
+    again = search(rosenbrock, Evolution.of(half.state()), 10)
+    for name, value in whole.state().items():
+        np.testing.assert_array_equal(value, again.state()[name])
+
+
+def test_every_sample_is_mirrored() -> None:
+    one = Evolution(np.array([3.0, -1.0]), np.ones(2), 6)
+    samples = np.stack(one.ask(np.random.default_rng(0)))
+    np.testing.assert_allclose(samples.mean(0), one.mean)
+    assert len(np.unique(samples, axis=0)) == 6
+
+
+def test_half_of_a_value_is_of_the_heavy_windows_and_half_of_the_many() -> None:
+    assert spread([2.0, 50.0], [4.0, 50.0]) == pytest.approx(0.5 * 52 / 54 + 0.5 * np.sqrt(0.5))
+    assert spread([1.0, 1.0], [1.0, 1.0]) == 1.0
+
+
+def test_objectives_are_read_with_their_weights() -> None:
+    assert wanted("jct").weights == (1.0,)
+    mixed = wanted("jct=3, carbon=1", drawn=True)
+    assert (mixed.names, mixed.weights, mixed.drawn) == (("jct", "carbon"), (0.75, 0.25), True)
+    assert mixed.shown(np.array([0.5, 0.5])).tolist() == [0.5, 0.0, 0.0, 0.5, 0.0, 0.0]
+    drawn = mixed.draw(np.random.default_rng(0))
+    assert drawn.sum() == pytest.approx(1.0)
+    assert drawn.tolist() != [0.75, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn", "told"),
+    [
+        ("jtc", False, "--objective jtc: no objective 'jtc'. Did you mean 'jct'?"),
+        ("jct=x", False, "the weight 'x' is no number"),
+        ("jct=-1", False, "the weight '-1' is no number"),
+        ("jct,jct", False, "'jct' is said twice"),
+        ("jct=0", False, "all weights are 0"),
+        ("jct", True, "two objectives or more"),
+    ],
+)
+def test_a_wrong_objective_is_answered_in_one_sentence(text: str, drawn: bool, told: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        wanted(text, drawn)
+    assert told in str(caught.value)
