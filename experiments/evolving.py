@@ -54,7 +54,7 @@ class Evolving:
         return True
 
     def _tight(self, rule: Vector, waiting: float) -> float:
-        """The score of waiting just below all that the rule takes on a window, so that a small step changes something."""
+        """The score of waiting just below all that the rule takes on a window: a small step changes something."""
         school, least = self.school, np.inf
         task = school.tasks[0]
         for observation, action in _seen(school.env, task, _rule(np.array([*rule, waiting]))):
