@@ -117,7 +117,7 @@ def compare(args: Compare) -> Comparison:
     world = setting(args, args.restart_cost)
     chosen = policies(args.policy, args.placement)
     stage = scene(jobs(args, world), world, chosen, args.oversized)
-    part = held_out(stage.trace, args.part, args.windows, args.warmup + args.jobs, args.load)
+    part = held_out(stage.trace, args.part, args.windows, args.jobs, args.warmup, args.load)
     contest = Contest(part.windows, args.warmup, world, args.placement)
     results = _results(args, contest, stage)
     _play(contest, results, args)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..envs.session import Policy
 from ..traces.job import Trace
-from ..traces.windows import PARTS, compressed, fingerprint, split, windows
+from ..traces.windows import PARTS, compressed, fingerprint, split, window, window_starts
 from .train import FRACTIONS, GAP
 
 
@@ -21,8 +21,8 @@ class HeldOut:
         whole: the trace that was split.
         name: "train", "validation", "test" or "all".
         jobs: the part itself, with the trace's own times.
-        windows: consecutive jobs of the part, each rebased to second 0.
-        disjoint: whether no job is in two windows.
+        windows: consecutive jobs of the part behind those that warm it up, each rebased to second 0.
+        disjoint: whether no job is scored in two windows.
     """
 
     whole: Trace
@@ -40,15 +40,21 @@ class HeldOut:
         }
 
 
-def held_out(trace: Trace, name: str, count: int, jobs: int, load: float = 1.0) -> HeldOut:
+def held_out(trace: Trace, name: str, count: int, jobs: int, warmup: int = 0, load: float = 1.0) -> HeldOut:
     """Takes `count` windows of `jobs` jobs each, evenly spread over a part of a trace, the same at every call.
 
-    They are disjoint if so many disjoint ones exist, else they overlap. Raises BadInput when there are too few jobs.
+    Before each stand the `warmup` jobs that were submitted before it, if need be those of earlier parts: they fill the
+    cluster, and are nobody's score. No job is scored twice if the part is long enough, else windows overlap. Raises
+    BadInput when there are too few jobs.
     """
     part = trace if name == "all" else dict(zip(PARTS, split(trace, FRACTIONS, GAP), strict=True))[name]
-    disjoint = len(part) // jobs >= count
-    chosen = windows(part, jobs, count, disjoint=disjoint)
-    return HeldOut(trace, name, part, tuple(w if load == 1.0 else compressed(w, load) for w in chosen), disjoint)
+    at = {job.id: row for row, job in enumerate(trace.jobs)}
+    first, end = max(at[part.jobs[0].id], warmup), at[part.jobs[-1].id] + 1
+    scored = trace.of(trace.jobs[first:end])
+    disjoint = len(scored) // jobs >= count
+    starts = [first + at for at in window_starts(scored, jobs, count, disjoint=disjoint)]
+    cut = [window(trace, start - warmup, start + jobs) for start in starts]
+    return HeldOut(trace, name, part, tuple(w if load == 1.0 else compressed(w, load) for w in cut), disjoint)
 
 
 def seen_before(chosen: Mapping[str, Policy], part: HeldOut) -> Iterator[str]:

@@ -374,3 +374,16 @@ def test_garbled_results_are_refused_in_one_sentence(harm: Any, tmp_path: Path) 
     results.write_text(harm(results.read_text()))
     with pytest.raises(BadInput, match=r"--fresh"):
         compare(Compare(out=tmp_path, **args))
+
+
+def test_warm_ups_may_come_from_earlier_parts_and_nobody_is_scored_twice() -> None:
+    trace = _trace(300)
+    tested = split(trace, (0.6, 0.1, 0.3), 3600.0)[2].jobs
+    part = held_out(trace, "test", 8, 10, warmup=50)
+    assert part.disjoint
+    assert [len(window) for window in part.windows] == [60] * 8
+    scored = [job.id for window in part.windows for job in window.jobs[50:]]
+    assert len(set(scored)) == 80
+    assert scored[0] == tested[0].id
+    assert part.windows[0].jobs[0].id == tested[0].id - 50
+    assert held_out(trace, "all", 5, 10, warmup=50).windows[0].jobs[50].id == 50

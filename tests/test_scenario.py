@@ -269,7 +269,7 @@ def test_the_shipped_ones_are_long_enough_for_what_train_and_compare_ask_by_defa
     taught = parts(Train(out=tmp_path / "mine", scenario=name))
     assert taught.skipped == 0
     args = Compare(policy=("fifo", "sjf"), out=tmp_path / "runs", scenario=name)
-    held = held_out(taught.whole, args.part, args.windows, args.warmup + args.jobs)
+    held = held_out(taught.whole, args.part, args.windows, args.jobs, args.warmup)
     assert len(held.windows) == args.windows
 
 

@@ -64,6 +64,18 @@ def windows(
     Raises:
         BadInput: fewer windows than asked for can be had.
     """
+    starts = window_starts(trace, jobs, count, rng, disjoint)
+    return [window(trace, start, start + jobs) for start in starts]
+
+
+def window_starts(
+    trace: Trace,
+    jobs: int,
+    count: int | None = None,
+    rng: np.random.Generator | None = None,
+    disjoint: bool = True,
+) -> list[int]:
+    """Where windows begin, positions in the trace's jobs: see `windows`."""
     starts = np.arange(0, len(trace) - jobs + 1, jobs if disjoint else 1) if jobs > 0 else np.arange(0)
     wanted = len(starts) if count is None and disjoint else count
     if wanted is None:
@@ -74,10 +86,12 @@ def windows(
         chosen = starts[np.arange(wanted) * len(starts) // wanted]
     else:
         chosen = np.sort(rng.choice(starts, wanted, replace=False))
-    return [_window(trace, start, start + jobs) for start in chosen.tolist()]
+    found: list[int] = chosen.tolist()
+    return found
 
 
-def _window(trace: Trace, start: int, end: int) -> Trace:
+def window(trace: Trace, start: int, end: int) -> Trace:
+    """The jobs from position `start` to before `end`, rebased to second 0, with a name that says which they are."""
     return replace(trace.of(trace.jobs[start:end]).rebased(), name=f"{trace.name}[{start}:{end}]")
 
 
