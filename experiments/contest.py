@@ -184,10 +184,8 @@ def identity(name: str) -> str:
     parts = [name.encode()]
     if (term := OVER.fullmatch(name)) is not None:
         parts += [identity(inner).encode() for inner in term.groups()]
-    elif Path(name).is_dir():
-        parts += [
-            file.read_bytes() for file in sorted(Path(name).glob("*")) if file.suffix in (".json", ".safetensors")
-        ]
+    elif (folder := Path(name if Path(name).is_dir() else name.rpartition("@")[0] or name)).is_dir():
+        parts += [file.read_bytes() for file in sorted(folder.glob("*")) if file.suffix in (".json", ".safetensors")]
     elif ":" in name and (found := find_spec(name.partition(":")[0])) and found.origin:
         parts.append(Path(found.origin).read_bytes())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()

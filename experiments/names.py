@@ -1,4 +1,7 @@
-"""What a policy is called at the command line: `fifo`, `easy(sjf)`, `my.module:policy`, or a saved policy's folder."""
+"""What a policy is called at the command line: `fifo`, `easy(sjf)`, `my.module:policy`, or a saved policy's folder.
+
+A policy that was trained for several objectives takes a mixture of them behind its folder: `runs/front@jct=1,carbon=3`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from ..envs import placement as placements
 from ..envs.placement import Place
 from ..envs.session import Policy
 from ..traces.source import nearby
-from ..traces.trouble import BadInput, nearest
+from ..traces.trouble import BadInput, nearest, within
+from .objectives import wanted
 
 LEARNED = {"learned", "network"}
 """Rooms of the torch: they hold no policies by name, and importing them takes seconds."""
@@ -63,6 +67,9 @@ def _find(name: str) -> Policy:
         return known[name]
     if (Path(name) / "policy.json").is_file():
         return _saved(Path(name))
+    folder, at, mixture = name.rpartition("@")
+    if at and (Path(folder) / "policy.json").is_file():
+        return _turned(Path(folder), mixture)
     if term := OVER.fullmatch(name):
         return _over(*term.groups())
     if ":" in name:
@@ -82,6 +89,17 @@ def _saved(folder: Path) -> Policy:
     except ModuleNotFoundError as error:
         raise BadInput(f"{folder} is a learned policy and {error.name} is missing; install gpuyard[learn]") from None
     return found
+
+
+def _turned(folder: Path, mixture: str) -> Policy:
+    """A saved policy with other weights of its objectives, as `runs/front@jct=1,carbon=3` says them."""
+    found: Any = _saved(folder)
+    goals = wanted(mixture, option=f"policy {folder}@")
+    with within(f"policy {folder}@{mixture}"):
+        turned: Policy = import_module("..policies.learned", __package__).wanting(
+            found, dict(zip(goals.names, goals.weights, strict=True))
+        )
+    return turned
 
 
 def _over(outer: str, inner: str) -> Policy:

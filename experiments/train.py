@@ -181,8 +181,9 @@ def parts(args: Train) -> Parts:
     whole, skipped = fitting(jobs(args, world), world.nodes, there, args.oversized, room=world.room())
     train, validation, test = split(whole, FRACTIONS, GAP)
     for name, part in (("training", train), ("validation", validation)):
-        if len(part) < (size := args.warmup + args.jobs):
-            more = f" behind --warmup {args.warmup}" if args.warmup else ""
+        warm = args.warmup if name == "training" else 0
+        if len(part) < (size := warm + args.jobs):
+            more = f" behind --warmup {warm}" if warm else ""
             raise BadInput(
                 f"the {name} part of {whole.name} has {len(part)} jobs, a window of --jobs {args.jobs}{more} needs "
                 "more; take a longer trace"
@@ -266,11 +267,19 @@ def of_seeds(args: Train) -> list[Train]:
     return [replace(args, seed=seed, seeds=1, out=args.out / f"seed-{seed}") for seed in seeds]
 
 
+def before(whole: Trace, part: Trace, count: int) -> Trace:
+    """A part of a trace behind the last jobs before it, which warm its first window up."""
+    at = {job.id: row for row, job in enumerate(whole.jobs)}
+    first = max(at[part.jobs[0].id] - count, 0)
+    return whole.of(whole.jobs[first : at[part.jobs[-1].id] + 1])
+
+
 def trained(args: Train, found: Parts) -> dict[str, Any]:
     """Trains one policy; what is to be told of it."""
     goals, codec, warm = wanted(args.objective, args.draw), args.codec(), (args.warmup, args.warm_policy)
     yard = Yard(found.train, found.world, codec, goals, args.jobs, args.squeeze, args.tick, *warm)
-    aside = Yard(found.validation, found.world, codec, goals, args.jobs, 1.0, args.tick, *warm)
+    aside = Yard(before(found.whole, found.validation, args.warmup), found.world, codec, goals, args.jobs, 1.0,
+                 args.tick, *warm)  # fmt: skip
     school = School(args, yard, aside, card(args, found))
     if args.algorithm == "es":
         done = Evolving(school).train()

@@ -23,6 +23,7 @@ pytest.importorskip("torch")
 
 from gpuyard.experiments import train, trainer
 from gpuyard.experiments.lessons import Yard, by_rule, play
+from gpuyard.experiments.names import policy
 from gpuyard.experiments.objectives import wanted
 from gpuyard.policies.teachers import TEACHERS
 
@@ -213,6 +214,10 @@ def test_one_policy_for_all_mixtures_of_objectives(spec: str, tmp_path: Path, al
     both = load(tmp_path / "p")
     assert both.card["objectives"] == ["jct", "slowdown"]
     weights = wanting(both, {"jct": 3.0, "slowdown": 1.0}).codec.weights  # type: ignore[union-attr]
+    named = policy(f"{tmp_path / 'p'}@jct=3,slowdown=1")
+    assert named.codec.weights.tolist() == weights.tolist()  # type: ignore[attr-defined]
+    with pytest.raises(BadInput, match="no objective 'jtc'"):
+        policy(f"{tmp_path / 'p'}@jtc=3")
     assert weights.tolist() == [0.75, 0.25, 0.0, 0.0, 0.0, 0.0]
     with pytest.raises(BadInput, match="objective 'carbon' with weight 1; this policy knows jct, slowdown"):
         wanting(both, {"carbon": 1.0})

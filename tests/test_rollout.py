@@ -1,0 +1,81 @@
+"""Rollouts: what they would foresee by hand, and that they see no more than estimates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gpuyard.envs.nodes import parse
+from gpuyard.envs.session import Session
+from gpuyard.envs.sim import SimWorld
+from gpuyard.envs.vocabulary import Start
+from gpuyard.policies.needs import ESTIMATES
+from gpuyard.policies.orders import expected
+from gpuyard.policies.ranked import Formula, Ranked
+from gpuyard.policies.rollout import Little, Rollout, rollout
+from gpuyard.traces.job import Job, Trace
+
+SHORTEST = Formula(expected)
+STRICT, LOOSE = Ranked(SHORTEST, needs=ESTIMATES), Ranked(SHORTEST, strict=False, needs=ESTIMATES)
+
+
+def at(second: float, jobs: list[Job], cluster: str, policy: Ranked) -> Session:
+    """A session in which a policy has decided up to a second."""
+    session = Session(SimWorld(Trace(tuple(jobs), {j.id: j.estimate or 0.0 for j in jobs}), parse(cluster)))
+    while session.advance() and session.cluster.now < second:
+        for decision in policy.decide(session.cluster):
+            session.act(decision)
+    return session
+
+
+def gangs() -> list[Job]:
+    """0 holds three of four until 10. 1 wants all for 10 s; 2 wants one for 1,000 s and fits now."""
+    return [
+        Job(0, 0.0, 3, estimate=10.0),
+        Job(1, 1.0, 4, estimate=10.0),
+        Job(2, 1.0, 1, estimate=1000.0),
+    ]
+
+
+def test_what_each_policy_would_cost_by_hand() -> None:
+    """Strict: 1 runs from 10 to 20 and 2 from 20: (9 + 10) / 10 + (19 + 1000) / 1000. Loose: 2 now, 1 at 1,001."""
+    session = at(1.0, gangs(), "1x4:A", STRICT)
+    little = Little.of(session.cluster, 10)
+    assert little.cost(STRICT) == 1.9 + 1.019
+    assert little.cost(LOOSE) == (1000 + 10) / 10 + 1.0
+    assert Rollout((LOOSE, STRICT)).best(session.cluster) == STRICT
+    assert session.cluster.pending.columns.keys == [1, 2]  # nothing was decided
+
+
+def test_it_follows_the_best() -> None:
+    jobs = gangs()
+    log = Session(SimWorld(Trace(tuple(jobs), {j.id: j.estimate or 0.0 for j in jobs}), parse("1x4:A"))).play(
+        Rollout((LOOSE, STRICT), hold=1.0)
+    )
+    assert {entry.job: time for time, entry in log.timed() if isinstance(entry, Start)} == {0: 0.0, 1: 10.0, 2: 20.0}
+
+
+def test_one_that_has_outrun_its_estimate_is_expected_to_need_half_of_what_it_had() -> None:
+    jobs = [Job(0, 0.0, 1, estimate=10.0), Job(1, 30.0, 1, estimate=10.0), Job(2, 30.0, 1, estimate=20.0)]
+    session = Session(SimWorld(Trace(tuple(jobs), {0: 100.0, 1: 10.0, 2: 20.0}), parse("1x1:A")))
+    while session.advance() and session.cluster.now < 30.0:
+        for decision in STRICT.decide(session.cluster):
+            session.act(decision)
+    assert Little.of(session.cluster, 4).trace.durations == {0: 15.0, 1: 10.0, 2: 20.0}
+
+
+def test_it_is_never_worse_than_it_foresees_when_all_is_known() -> None:
+    """Nobody else comes and estimates are true: the cost of a base is what really happens."""
+    jobs = [Job(n, 0.0, 1 + n % 4, estimate=10.0 + 37.0 * (n % 6)) for n in range(20)]
+    trace = Trace(tuple(jobs), {j.id: j.estimate or 0.0 for j in jobs})
+    costs = {}
+    for name, one in {"loose": LOOSE, "strict": STRICT, "both": Rollout((LOOSE, STRICT), 40, hold=1e9)}.items():
+        log = Session(SimWorld(trace, parse("1x4:A"))).play(one)
+        begun = {e.job: t for t, e in log.timed() if isinstance(e, Start)}
+        costs[name] = sum(max(1.0, (begun[j.id] + (j.estimate or 0)) / max(j.estimate or 0, 10.0)) for j in jobs)
+    assert costs["both"] == min(costs["loose"], costs["strict"])
+
+
+def test_the_shipped_one_takes_another_placement() -> None:
+    from gpuyard.envs.placement import spread
+
+    assert replace(rollout, place=spread).place is spread
