@@ -24,6 +24,11 @@ def show(document: Mapping[str, Any], found: Sequence[Standing], reference: str)
     for line in (*about(document), *(f"note       {text}" for text in document["warnings"])):
         console.print(line, markup=False, soft_wrap=True)
     print_table(console, columns(), found, SPARE, box=HORIZONTALS, show_lines=True)
+    if document["jct_bound"] is not None:
+        console.print(f"bound      no schedule has a mean JCT below {number(document['jct_bound'])} s", markup=False)
+    if len(document["loads"]) > 1:
+        others = ", ".join(f"{load:g}" for load in document["loads"][1:])
+        console.print(f"loads      the table is of load {document['load']:g}; {others} are in the report", markup=False)
     console.print(legend(reference, document["estimates"]), markup=False)
 
 
@@ -62,7 +67,9 @@ def columns() -> dict[str, Callable[[Standing], Text]]:
 
 
 def _name(one: Standing) -> Text:
-    return Text(one.policy if one.duels else f"{one.policy}\nreference")
+    words = [] if one.duels else ["reference"]
+    words += ["ORACLE"] * one.oracle + [f"{one.seeds} seeds"] * (one.seeds > 1)
+    return Text("\n".join([one.policy, *words]))
 
 
 def _middle(one: Standing) -> Text:

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import numpy as np
@@ -22,7 +21,10 @@ from ..traces.job import Trace
 from ..traces.trouble import BadInput, nearest
 from ..traces.windows import fingerprint
 from .board import show
-from .contest import Contest, Task, identity, outcomes
+from .bounds import jct_bound
+from .contest import Contest, Outcome, Task, identity, outcomes
+from .cores import cores
+from .entrants import entrants
 from .held_out import HeldOut, held_out, seen_before
 from .intervals import RESAMPLES
 from .options import command_of, option, spoken
@@ -32,6 +34,9 @@ from .scene import Scene, accelerators, jobs, policies, positive, restarts, scen
 from .screen import progress, say
 from .simulate import Oversized
 from .standing import METRICS, Standing, standings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FEW = 20
 """Below so many windows a percentile bootstrap's intervals are known to be too narrow."""
@@ -62,7 +67,8 @@ class Compare:
     windows: int = option(32, help="How many windows.")
     jobs: int = option(256, help="Scored jobs in a window.")
     warmup: int = option(64, help="Jobs before them that are simulated and not scored.")
-    load: float = option(1.0, help="Submit jobs so many times as fast as they were.")
+    load: tuple[float, ...] = option((1.0,), help="Submit jobs so many times as fast as they were. Repeatable.")
+    oracle: tuple[str, ...] = option((), help="A policy that is told exact run times, to measure by. Repeatable.")
     restart_cost: float | None = option(None, help=f"Seconds before a preempted job works again; {RESTART:g} if plain.")
     oversized: Oversized = option("refuse", help="What to do with jobs that the cluster could never run.")
     seed: int = option(0, help="Seed of whatever is random: synthetic traces, noisy estimates, the bootstrap.")
@@ -78,8 +84,10 @@ class Compare:
         positive("jobs", self.jobs)
         positive("warmup", self.warmup, 0)
         positive("workers", self.workers)
-        if not 0 < self.load < float("inf"):
-            raise BadInput(f"--load {self.load}: give a number above 0")
+        if bad := [load for load in self.load if not 0 < load < float("inf")]:
+            raise BadInput(f"--load {bad[0]}: give a number above 0")
+        if not self.load or len(set(self.load)) < len(self.load):
+            raise BadInput("--load: give each load once, and one at least")
         if self.restart_cost is not None and not 0 <= self.restart_cost < float("inf"):
             raise BadInput(f"--restart-cost {self.restart_cost}: give seconds, 0 or more")
         if len(self.policy) < 2:
@@ -99,6 +107,8 @@ class Comparison:
         reference: the policy that the others were compared with.
         heuristics: those that were not learned.
         contest: what all met.
+        known: (policy, window) -> its outcome.
+        by_load: load -> the same for the windows at that load; `found` is that of the first.
         document: all of it in plain values, as `comparison.json` has it.
     """
 
@@ -107,6 +117,14 @@ class Comparison:
     heuristics: tuple[str, ...]
     contest: Contest
     document: dict[str, Any]
+    by_load: dict[float, list[Standing]] = field(default_factory=dict)
+    known: dict[tuple[str, int], Outcome] = field(default_factory=dict)
+
+    def frame(self) -> DataFrame:
+        """Every window's outcome under every policy as a pandas DataFrame, a row each."""
+        from .frames import frame
+
+        return frame(self)
 
 
 def compare(args: Compare) -> Comparison:
@@ -115,18 +133,28 @@ def compare(args: Compare) -> Comparison:
     More than one worker means new processes: a script that calls this needs `if __name__ == "__main__":`.
     """
     world = setting(args, args.restart_cost)
-    chosen = policies(args.policy, args.placement)
+    rows = entrants(args.policy, args.oracle)
+    members = [name for one in rows for name in one.members if not one.oracle]
+    chosen = policies(members, args.placement)
+    policies(args.oracle, args.placement)
     stage = scene(jobs(args, world), world, chosen, args.oversized)
-    part = held_out(stage.trace, args.part, args.windows, args.jobs, args.warmup, args.load)
-    contest = Contest(part.windows, args.warmup, world, args.placement)
-    results = _results(args, contest, stage)
-    _play(contest, results, args)
+    parts = [held_out(stage.trace, args.part, args.windows, args.jobs, args.warmup, load) for load in args.load]
+    part = parts[0]
+    windows = tuple(window for one in parts for window in one.windows)
+    contest = Contest(windows, args.warmup, world, args.placement, len(parts))
+    names = [name for one in rows for name in one.members]
+    results = _results(args, names, contest, stage)
+    _play(contest, names, results, args)
     reference = args.reference or args.policy[0]
-    found = standings(results.known, args.policy, args.windows, reference, args.seed)
+    by_load = {
+        load: standings(results.known, rows, range(at * args.windows, (at + 1) * args.windows), reference, args.seed)
+        for at, load in enumerate(args.load)
+    }
+    found = by_load[args.load[0]]
     warnings = [*_warnings(stage, part, found), *seen_before(chosen, part)]
-    document = _document(args, stage, part, contest, found, warnings)
-    heuristics = tuple(name for name, one in chosen.items() if not _learned(one))
-    return Comparison(found, reference, heuristics, contest, document)
+    document = _document(args, stage, part, contest, by_load, warnings)
+    heuristics = tuple(one.name for one in rows if not one.oracle and not _learned(chosen[one.members[0]]))
+    return Comparison(found, reference, heuristics, contest, document, by_load, results.known)
 
 
 def run(args: Compare) -> int:
@@ -137,7 +165,7 @@ def run(args: Compare) -> int:
         say(f"gpuyard: interrupted; finished windows are kept in {args.out / 'results.csv'}, the same command goes on")
         return 130
     replace(args.out / "comparison.json", json.dumps(done.document, indent=1, allow_nan=False) + "\n")
-    replace(args.out / "report.html", page(done.document, done.found, done.reference, done.heuristics, done.contest))
+    replace(args.out / "report.html", _page(done))
     if args.json:
         click.echo(json.dumps(done.document, indent=1, allow_nan=False))
     else:
@@ -146,15 +174,19 @@ def run(args: Compare) -> int:
     return 0
 
 
-def _results(args: Compare, contest: Contest, stage: Scene) -> Results:
+def _page(done: Comparison) -> str:
+    return page(done.document, done.found, done.reference, done.heuristics, done.contest, done.by_load)
+
+
+def _results(args: Compare, names: Sequence[str], contest: Contest, stage: Scene) -> Results:
     labels = {"estimates": stage.trace.estimates, "seed": str(args.seed)}
-    identities = {name: identity(name) for name in args.policy}
+    identities = {name: identity(name) for name in names}
     return Results(args.out / "results.csv", contest.sha256, identities, labels, args.fresh)
 
 
-def _play(contest: Contest, results: Results, args: Compare) -> None:
+def _play(contest: Contest, names: Sequence[str], results: Results, args: Compare) -> None:
     """Plays every window that is not known, window by window, so that all policies are equally far at any time."""
-    tasks: list[Task] = [(name, number) for number in range(args.windows) for name in args.policy]
+    tasks: list[Task] = [(name, number) for number in range(len(contest.windows)) for name in names]
     left = [task for task in tasks if task not in results.known]
     with progress("compare", len(tasks)) as tell:
         tell(len(tasks) - len(left))
@@ -163,11 +195,6 @@ def _play(contest: Contest, results: Results, args: Compare) -> None:
             tell(count)
     if left:
         results.write()
-
-
-def cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _learned(one: Policy) -> bool:
@@ -195,10 +222,15 @@ def _warnings(stage: Scene, part: HeldOut, found: Sequence[Standing]) -> Iterato
 
 
 def _document(
-    args: Compare, stage: Scene, part: HeldOut, contest: Contest, found: Sequence[Standing], warnings: Sequence[str]
+    args: Compare,
+    stage: Scene,
+    part: HeldOut,
+    contest: Contest,
+    by_load: Mapping[float, Sequence[Standing]],
+    warnings: Sequence[str],
 ) -> dict[str, Any]:
     """All that was found and all that is needed to find it again. Times in seconds."""
-    trace = stage.trace
+    trace, found = stage.trace, by_load[args.load[0]]
     return {
         "trace": args.trace or stage.setting.trace,
         "cluster": args.cluster,
@@ -208,14 +240,17 @@ def _document(
         "windows": args.windows,
         "jobs": args.jobs,
         "warmup": args.warmup,
-        "load": args.load,
+        "load": args.load[0],
+        "loads": list(args.load),
         "offered_load": offered(part.windows, stage.nodes),
+        "jct_bound": bound(contest, args.windows, stage.nodes),
         "restart_cost": stage.setting.restart,
         "restarts": restarts(stage.setting),
         "placement": args.placement,
         "warnings": list(warnings),
         "metrics": {name: {"name": words, "unit": unit} for name, (words, unit) in METRICS.items()},
         "policies": [one.as_dict() for one in found],
+        "by_load": [{"load": load, "policies": [s.as_dict() for s in some]} for load, some in by_load.items()],
         "provenance": {
             "command": spoken("compare", args),
             "version": __version__,
@@ -227,7 +262,7 @@ def _document(
             "split": part.dates(),
             "windows_sha256": contest.windows_sha256,
             "contest_sha256": contest.sha256,
-            "policy_sha256": {name: identity(name) for name in args.policy},
+            "policy_sha256": {m: identity(m) for one in entrants(args.policy, args.oracle) for m in one.members},
             "seed": args.seed,
             "bootstrap": {"resamples": RESAMPLES, "seed": args.seed, "interval": "percentile, 95 %"},
             "skipped": [job.id for job in stage.skipped],
@@ -244,6 +279,16 @@ def offered(windows: Sequence[Trace], nodes: Nodes) -> float | None:
     return float(np.median(loads)) if loads else None
 
 
+def bound(contest: Contest, count: int, nodes: Nodes) -> float | None:
+    """The mean over the first windows of `bounds.jct_bound`; None in worlds whose laws change how fast jobs run."""
+    if contest.setting.laws:
+        return None
+    size = accelerators(nodes)
+    found = [jct_bound(contest.windows[number], set(contest.scored(number)), size) for number in range(count)]
+    known = [value for value in found if value is not None]
+    return float(np.mean(known)) if known else None
+
+
 def _window(contest: Contest, number: int) -> dict[str, Any]:
     scored = contest.scored(number)
     return {"window": number, "first_job": scored[0], "last_job": scored[-1]}
@@ -254,7 +299,7 @@ command = command_of(
     run,
     examples="""
     gpuyard compare --trace synthetic:philly,jobs=40000 --cluster 8x8:V100 --policy easy --policy fifo --out runs/first
-    gpuyard compare --scenario campus --policy fifo --policy "easy(sjf)" --out runs/campus
+    gpuyard compare --scenario campus --policy fifo --policy "easy(sjf)" --load 0.8 --load 1.1 --out runs/campus
     gpuyard compare --trace philly:philly.csv.gz --cluster 60x8:V100 --policy runs/mine --policy fifo --out out
     """,
 )

@@ -24,9 +24,11 @@ from ..envs.log import Log
 from ..envs.metrics import read, summary
 from ..envs.scenario import Scenario
 from ..envs.vocabulary import InvalidDecision
+from ..traces.estimates import with_estimates
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
 from ..traces.windows import fingerprint
+from .entrants import ORACLE
 from .names import OVER, policy
 from .simulate import simulate
 
@@ -43,12 +45,14 @@ class Contest:
         warmup: jobs of each window that are simulated and not scored.
         setting: the world; its chance is drawn anew for each window, the same for all policies.
         placement: the placement that all use, None for each policy's own.
+        loads: at how many loads the same windows are played: those of the first come first.
     """
 
     windows: tuple[Trace, ...]
     warmup: int
     setting: Scenario
     placement: str | None
+    loads: int = 1
 
     @cached_property
     def windows_sha256(self) -> str:
@@ -60,6 +64,10 @@ class Contest:
         """The digest of all that makes one window's outcome comparable with another's, gpuyard's own code included."""
         return digest([self.windows_sha256, self.setting.as_dict(), self.placement, __version__, code()])
 
+    def chance(self, number: int) -> int:
+        """The number of a window's chance: windows of the same jobs at other loads share it."""
+        return number % (len(self.windows) // self.loads)
+
     def scored(self, number: int) -> tuple[int, ...]:
         """The ids of the jobs of a window that count."""
         return tuple(job.id for job in self.windows[number].jobs[self.warmup :])
@@ -69,9 +77,12 @@ class Contest:
 
         Raises BadInput when the policy decides what cannot be.
         """
+        window = self.windows[number]
+        if (oracle := ORACLE.fullmatch(name)) is not None:
+            name, window = oracle[1], with_estimates(window, "exact")
         fresh = deepcopy(policy(name, self.placement))
         try:
-            return simulate(self.windows[number], self.setting.drawn(number), fresh)
+            return simulate(window, self.setting.drawn(self.chance(number)), fresh)
         except InvalidDecision as error:
             raise BadInput(f"policy {name} decided what cannot be: {error}; mend the policy") from None
 
@@ -99,6 +110,7 @@ class Contest:
             decisions=told.decisions,
             wall_seconds=seconds,
             log_sha256=log.sha256(),
+            **{name: getattr(told, name) for name in MORE},
         )
 
 
@@ -125,7 +137,22 @@ class Outcome:
     decisions: int
     wall_seconds: float
     log_sha256: str
+    p95_jct: float | None = None
+    median_bounded_slowdown: float | None = None
+    p95_bounded_slowdown: float | None = None
+    p99_bounded_slowdown: float | None = None
+    energy_kwh: float | None = None
+    carbon_kg: float | None = None
+    usd: float | None = None
+    max_rho: float | None = None
+    jain: float | None = None
 
+
+MORE = (
+    "p95_jct", "median_bounded_slowdown", "p95_bounded_slowdown", "p99_bounded_slowdown", "energy_kwh", "carbon_kg",
+    "usd", "max_rho", "jain",
+)  # fmt: skip
+"""What else a summary tells: see `metrics.Summary`."""
 
 Task = tuple[str, int]
 """A policy's name and a window's number."""

@@ -49,6 +49,27 @@ class Duel:
     verdict: Verdict
 
 
+def drawn(scores: Floats, draws: Indices, seed: int = 0) -> Floats:
+    """Bootstrap samples of windows' scores, shape (times, windows).
+
+    Scores of shape (windows,) are those of one policy. Of shape (seeds, windows) they are those of several trainings of
+    one: then seeds are drawn with replacement too, and each sample is the mean over those that were drawn.
+    """
+    if scores.ndim == 1 or len(scores) == 1:
+        only: Floats = np.atleast_2d(scores)[0][draws]
+        return only
+    rng = np.random.default_rng((seed, len(scores)))
+    counts: Floats = rng.multinomial(len(scores), np.full(len(scores), 1.0 / len(scores)), len(draws)) / len(scores)
+    sampled: Floats = np.take_along_axis(counts @ scores, draws, 1)
+    return sampled
+
+
+def over_seeds(scores: Floats) -> Floats:
+    """The mean over seeds: shape (windows,)."""
+    averaged: Floats = np.atleast_2d(scores).mean(0)
+    return averaged
+
+
 def resamples(count: int, seed: int, times: int = RESAMPLES) -> Indices:
     """Windows drawn with replacement, int array of shape (times, count). One draw serves a whole comparison."""
     return np.random.default_rng(seed).integers(count, size=(times, count))
@@ -75,18 +96,22 @@ def mean(values: Floats) -> Floats:
 
 
 def around(of: Callable[[Floats], Floats], values: Floats, draws: Indices) -> Interval:
-    """A statistic of windows' scores, shape (windows,), with its interval."""
-    return interval(float(of(values)), of(values[draws]))
+    """A statistic of windows' scores, shape (windows,) or (seeds, windows), with its interval."""
+    return interval(float(of(over_seeds(values))), of(drawn(values, draws)))
 
 
 def duel(policy: Floats, reference: Floats, draws: Indices) -> Duel:
-    """Compares two policies' scores on the same windows, both of shape (windows,). NaN in either makes it "unknown"."""
+    """Compares two policies' scores on the same windows, of shape (windows,) or (seeds, windows) each.
+
+    NaN in either makes it "unknown".
+    """
     if not (np.isfinite(policy).all() and np.isfinite(reference).all()):
         nothing = Interval(np.nan, np.nan, np.nan)
         return Duel(nothing, nothing, nothing, np.nan, np.nan, "unknown")
-    better, equal = policy < reference, policy == reference
-    ours, theirs = policy[draws].mean(1), reference[draws].mean(1)
-    difference = around(mean, policy - reference, draws)
+    mine, its = np.atleast_2d(policy)[:, None], np.atleast_2d(reference)[None]
+    better, equal = (mine < its).mean((0, 1)), (mine == its).mean((0, 1))
+    ours, theirs = drawn(policy, draws).mean(1), drawn(reference, draws, 1).mean(1)
+    difference = interval(float(policy.mean() - reference.mean()), ours - theirs)
     return Duel(
         difference,
         interval(float(_ratio(policy.mean(), reference.mean())), _ratio(ours, theirs)),

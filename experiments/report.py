@@ -12,9 +12,11 @@ from typing import Any
 from ..envs import picture
 from .board import about, ranged
 from .contest import Contest
+from .entrants import seeds
 from .figures import png, profiles, ratios, spreads, svg
 from .intervals import Duel, Interval
 from .screen import number
+from .sections import groups, load_figure, loads, others, pareto
 from .standing import MAIN, METRICS, Standing, extremes, rival
 
 VERDICTS = {"win": "better", "tie": "no difference shown", "loss": "worse", "unknown": "left jobs unfinished"}
@@ -56,13 +58,17 @@ $notes
 <p>Means over $windows windows; lower is better. Below each, times the reference's, with the 95&nbsp;% interval.
 Estimates: $estimates.</p>
 $scores
+$headroom
 <h2>Differences</h2>
 <p>Policy less reference, paired window by window, with the 95&nbsp;% interval of a bootstrap over windows. A policy
 counts as better or worse only where that interval excludes zero. Probability of improvement and wins are of the $main:
 how likely a window is to go better than with the reference (equal ones counted half), and the share that did.</p>
 $differences
+$loads
 <h2>Figures</h2>
 $figures
+$others
+$groups
 <h2>How it was measured</h2>
 $method
 <h2>Provenance</h2>
@@ -73,9 +79,15 @@ $facts
 
 
 def page(
-    document: Mapping[str, Any], found: Sequence[Standing], reference: str, heuristics: Sequence[str], contest: Contest
+    document: Mapping[str, Any],
+    found: Sequence[Standing],
+    reference: str,
+    heuristics: Sequence[str],
+    contest: Contest,
+    by_load: Mapping[float, Sequence[Standing]] | None = None,
 ) -> str:
     """The page. All that came from the user is escaped; nothing in it is fetched from anywhere."""
+    several = by_load if by_load is not None and len(by_load) > 1 else {}
     return PAGE.substitute(
         title=escape(f"{len(found)} policies on {document['provenance']['trace']}"),
         lead=lead(found, reference),
@@ -83,9 +95,13 @@ def page(
         windows=document["windows"],
         estimates=escape(document["estimates"]),
         scores=scores(found),
+        headroom=headroom(document, found),
         differences=differences(found),
+        loads=f"<h2>Loads</h2>{table(*loads(several))}" if several else "",
+        others=f"<h2>Other measures</h2>{table(*others(found))}" if len(others(found)[0]) > 1 else "",
+        groups=grouped(found, reference, heuristics, contest),
         main=METRICS[MAIN][0],
-        figures="\n".join(figures(found, reference, heuristics, contest)),
+        figures="\n".join([*figures(found, reference, heuristics, contest), *more_figures(found, several)]),
         method=method(document),
         facts=facts(document),
     )
@@ -95,9 +111,51 @@ def lead(found: Sequence[Standing], reference: str) -> str:
     """The finding in one sentence, losses as plainly as wins."""
     parts = []
     for verdict, words in VERDICTS.items():
-        if names := [one.policy for one in found if one.duels and one.duels[MAIN].verdict == verdict]:
+        some = [one for one in found if one.duels and not one.oracle]
+        if names := [one.policy for one in some if one.duels[MAIN].verdict == verdict]:
             parts.append(f'<span class="{verdict}">{words}</span>: {escape(", ".join(names))}')
     return f"Against <b>{escape(reference)}</b>, by {METRICS[MAIN][0]} &ndash; " + "; ".join(parts) + "."
+
+
+def headroom(document: Mapping[str, Any], found: Sequence[Standing]) -> str:
+    """How far the best rule is from what nobody can pass, and from the oracles."""
+    bound = document.get("jct_bound")
+    able = [one for one in found if not one.oracle and one.means["mean_jct"].value == one.means["mean_jct"].value]
+    best = min(able, key=lambda one: one.means["mean_jct"].value, default=None)
+    if best is None or (bound is None and not any(one.oracle for one in found)):
+        return ""
+    mine = best.means["mean_jct"].value
+    parts = [f"Headroom: the smallest mean JCT of a policy is {number(mine)} s ({escape(best.policy)})"]
+    if bound is not None:
+        parts.append(f"no schedule can have less than {number(bound)} s, {bound / mine:.2f} of it (BOUND)")
+    parts += [
+        f"{escape(one.policy)}, an ORACLE that knows true run times, has {number(one.means['mean_jct'].value)} s"
+        for one in found
+        if one.oracle
+    ]
+    return f"<p>{'; '.join(parts)}.</p>"
+
+
+def more_figures(found: Sequence[Standing], by_load: Mapping[float, Sequence[Standing]]) -> Iterator[str]:
+    """What one pays for another, and what the load does."""
+    if (drawn := pareto(found)) is not None:
+        yield figure(
+            svg(drawn),
+            "Mean JCT against carbon, money and energy of the whole window. Filled: no other policy is better in one "
+            "and no worse in the other of a panel's two.",
+        )
+    if by_load:
+        yield figure(svg(load_figure(by_load)), "The same windows submitted more slowly or faster. Oracles are dotted.")
+
+
+def grouped(found: Sequence[Standing], reference: str, heuristics: Sequence[str], contest: Contest) -> str:
+    """Tables by tenant and by gang of the reference and its best rival."""
+    if (other := rival(found, reference, heuristics)) is None:
+        return ""
+    pair = [(name, seeds(name)[0]) for name in (reference, other.policy)]
+    told = [f"<h2>{title}</h2>{table(head, rows)}" for title, head, rows in groups(contest, pair)]
+    note = "<p>Means over the jobs of the first windows, played again; warm-ups are among them.</p>"
+    return "".join([*told, note]) if told else ""
 
 
 def notes(warnings: Sequence[str]) -> str:
@@ -155,7 +213,8 @@ def occupancies(
     for outcome, window in extremes(mine, other).items():
         for one in (mine, other):
             score = number(float(one.scores[MAIN][window]), 2)
-            drawn = picture.figure(contest.play(one.policy, window), f"{one.policy}, window {window}", (11.0, 4.6))
+            log = contest.play(seeds(one.policy)[0], window)
+            drawn = picture.figure(log, f"{one.policy}, window {window}", (11.0, 4.6))
             yield figure(
                 f'<img alt="occupancy under {escape(one.policy)}" src="data:image/png;base64,{_base64(png(drawn))}">',
                 f"Window {window}, in which {reference} {outcome} by most against {other.policy}: accelerators by job "
@@ -202,7 +261,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _name(one: Standing) -> str:
-    return escape(one.policy) + ("" if one.duels else "<small>reference</small>")
+    words = [] if one.duels else ["reference"]
+    words += ["ORACLE: knows true run times"] * one.oracle + [f"{one.seeds} seeds"] * (one.seeds > 1)
+    return escape(one.policy) + (f"<small>{', '.join(words)}</small>" if words else "")
 
 
 def _score(one: Standing, metric: str) -> str:

@@ -11,21 +11,30 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gpuyard.envs.cluster import ClusterView
+from gpuyard.envs.metrics import summary
+from gpuyard.envs.nodes import parse
 from gpuyard.envs.placement import packed
 from gpuyard.envs.scenario import of_cluster
 from gpuyard.envs.vocabulary import Decision, Start
-from gpuyard.experiments import compare as module
+from gpuyard.experiments.bounds import jct_bound, shortest_remaining
 from gpuyard.experiments.compare import Compare, compare, run
 from gpuyard.experiments.contest import Contest, identity, outcomes
+from gpuyard.experiments.cores import cores
+from gpuyard.experiments.entrants import seeds
 from gpuyard.experiments.held_out import held_out, seen_before
 from gpuyard.experiments.intervals import Interval, around, duel, interquartile_mean, mean, profile, resamples, verdict
 from gpuyard.experiments.names import policy
+from gpuyard.experiments.sections import front
+from gpuyard.experiments.simulate import simulate
 from gpuyard.experiments.standing import extremes, standings
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.trouble import BadInput
 from gpuyard.traces.windows import fingerprint, split
+from strategies import traces
 
 WINDOWS, JOBS, WARMUP = 6, 20, 5
 
@@ -345,7 +354,7 @@ def test_a_comparison_can_be_asked_for_again_by_its_command(table: str, tmp_path
     assert command.startswith("gpuyard compare --policy fifo --policy sjf --out ")
     assert f" --trace {table} --cluster 1x2:V100 " in command
     assert "--windows 6" in command
-    assert module.cores() >= 1
+    assert cores() >= 1
 
 
 def test_a_policy_over_anothers_order_is_known_by_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,3 +396,90 @@ def test_warm_ups_may_come_from_earlier_parts_and_nobody_is_scored_twice() -> No
     assert scored[0] == tested[0].id
     assert part.windows[0].jobs[0].id == tested[0].id - 50
     assert held_out(trace, "all", 5, 10, warmup=50).windows[0].jobs[50].id == 50
+
+
+def test_every_load_is_the_same_windows_with_the_same_chance(table: str, tmp_path: Path) -> None:
+    done = compare(asked(table, tmp_path, load=(1.0, 0.5)))
+    first, second = done.contest.windows[:WINDOWS], done.contest.windows[WINDOWS:]
+    assert [[job.id for job in window.jobs] for window in first] == [[job.id for job in w.jobs] for w in second]
+    assert [window.span for window in second] == pytest.approx([2 * window.span for window in first])
+    assert done.contest.chance(WINDOWS + 2) == done.contest.chance(2) == 2
+    assert [row["load"] for row in done.document["by_load"]] == [1.0, 0.5]
+    assert done.by_load[1.0] == done.found
+    lighter = {one.policy: one.means["mean_jct"].value for one in done.by_load[0.5]}
+    assert all(lighter[one.policy] < one.means["mean_jct"].value for one in done.found)
+    whole = done.frame()
+    assert len(whole) == 2 * 2 * WINDOWS
+    assert set(whole["load"]) == {1.0, 0.5}
+
+
+@pytest.mark.parametrize("loads", [(0.0,), (1.0, 1.0), (float("nan"),)])
+def test_a_wrong_load_is_one_sentence(table: str, tmp_path: Path, loads: tuple[float, ...]) -> None:
+    with pytest.raises(BadInput, match="--load"):
+        asked(table, tmp_path, load=loads)
+
+
+def test_an_oracle_is_told_the_truth_and_stands_apart(
+    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With so wrong estimates the truth is worth much; the oracle is nobody's rival and gets no verdict in the lead."""
+    args = asked(table, tmp_path, estimates="noisy:3", oracle=("sjf",), reference="sjf")
+    assert run(args) == 0
+    told = json.loads((tmp_path / "comparison.json").read_text())
+    by_name = {row["policy"]: row for row in told["policies"]}
+    assert by_name["oracle(sjf)"]["oracle"]
+    assert not by_name["sjf"]["oracle"]
+    assert by_name["oracle(sjf)"]["means"]["mean_jct"]["value"] < by_name["sjf"]["means"]["mean_jct"]["value"]
+    assert told["jct_bound"] <= by_name["oracle(sjf)"]["means"]["mean_jct"]["value"]
+    page = (tmp_path / "report.html").read_text()
+    assert "ORACLE" in page
+    assert "(BOUND)" in page
+    assert "ORACLE" in capsys.readouterr().out
+    exact = compare(asked(table, tmp_path / "exact", estimates="exact", policy=("fifo", "sjf")))
+    assert by_name["oracle(sjf)"]["means"] == exact.document["policies"][1]["means"]
+
+
+def test_seeds_of_one_training_are_one_policy_and_are_drawn_too() -> None:
+    rng = np.random.default_rng(0)
+    draws = resamples(20, 0)
+    rule, windows = np.full(20, 10.0), rng.normal(0, 0.1, 20)
+    alike = np.stack([rule - 1.0 + windows] * 4)
+    unlike = alike + np.array([-3.0, -1.0, 1.0, 3.0])[:, None]
+    sure, unsure = duel(alike, rule, draws), duel(unlike, rule, draws)
+    assert sure.difference.value == pytest.approx(unsure.difference.value)
+    assert (sure.verdict, unsure.verdict) == ("win", "tie")
+    assert duel(alike[0], rule, draws).difference == duel(alike[:1], rule, draws).difference
+    assert unsure.improvement.value == pytest.approx(0.625, abs=0.1)
+
+
+def test_a_folder_of_seeds_is_found(tmp_path: Path) -> None:
+    for seed in (0, 2, 10):
+        (tmp_path / f"seed-{seed}").mkdir()
+        (tmp_path / f"seed-{seed}" / "policy.json").write_text("{}")
+    assert seeds(str(tmp_path)) == tuple(str(tmp_path / f"seed-{seed}") for seed in (0, 2, 10))
+    assert seeds(f"{tmp_path}@jct=1")[1] == f"{tmp_path / 'seed-2'}@jct=1"
+    assert seeds("fifo") == ("fifo",)
+    with pytest.raises(BadInput, match="no seed-N folders"):
+        seeds(str(tmp_path.parent))
+
+
+def test_the_front_is_who_nobody_dominates() -> None:
+    points = np.array([[1.0, 5.0], [2.0, 2.0], [2.0, 3.0], [5.0, 1.0], [1.0, 5.0]])
+    assert front(points).tolist() == [True, True, False, True, True]
+
+
+def test_shortest_remaining_by_hand() -> None:
+    """At 0 comes 10, at 2 comes 3: it is served until 5, the first until 13. 13 + 3."""
+    assert shortest_remaining([0.0, 2.0], [10.0, 3.0]) == 16.0
+    assert shortest_remaining([0.0, 0.0, 0.0], [3.0, 1.0, 2.0]) == 1 + 3 + 6
+
+
+@given(traces(8), st.sampled_from(["fifo", "sjf", "easy", "srtf", "saf"]))
+@settings(max_examples=60, deadline=None)
+def test_no_schedule_passes_the_bound(trace: Trace, name: str) -> None:
+    jobs = tuple(Job(j.id, j.submit, max(j.gang, 1), estimate=trace.durations[j.id]) for j in trace.jobs)
+    whole = Trace(jobs, trace.durations)
+    log = simulate(whole, parse("1x4:A"), policy(name), restart=0.0)
+    bound = jct_bound(whole, {job.id for job in jobs}, 4.0)
+    assert bound is not None
+    assert bound <= (summary(log).mean_jct or 0.0) + 1e-9

@@ -103,7 +103,7 @@ def test_what_a_user_wrote_is_text(made: str) -> None:
 
 def test_tables_come_before_figures_and_provenance_last(made: str) -> None:
     heads = re.findall(r"<h2>(.*?)</h2>", made)
-    assert heads == ["Scores", "Differences", "Figures", "How it was measured", "Provenance"]
+    assert heads == ["Scores", "Differences", "Figures", "By gang", "How it was measured", "Provenance"]
     tags = Outline(made).tags
     assert tags.count("svg") == 3
     assert made.index("<table>") < made.index("<svg")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpuyard.envs.nodes import parse
-from gpuyard.envs.session import Session
+from gpuyard.envs.session import Policy, Session
 from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.vocabulary import Start
 from gpuyard.policies.needs import ESTIMATES
@@ -67,8 +67,9 @@ def test_it_is_never_worse_than_it_foresees_when_all_is_known() -> None:
     """Nobody else comes and estimates are true: the cost of a base is what really happens."""
     jobs = [Job(n, 0.0, 1 + n % 4, estimate=10.0 + 37.0 * (n % 6)) for n in range(20)]
     trace = Trace(tuple(jobs), {j.id: j.estimate or 0.0 for j in jobs})
-    costs = {}
-    for name, one in {"loose": LOOSE, "strict": STRICT, "both": Rollout((LOOSE, STRICT), 40, hold=1e9)}.items():
+    costs: dict[str, float] = {}
+    policies: dict[str, Policy] = {"loose": LOOSE, "strict": STRICT, "both": Rollout((LOOSE, STRICT), 40, hold=1e9)}
+    for name, one in policies.items():
         log = Session(SimWorld(trace, parse("1x4:A"))).play(one)
         begun = {e.job: t for t, e in log.timed() if isinstance(e, Start)}
         costs[name] = sum(max(1.0, (begun[j.id] + (j.estimate or 0)) / max(j.estimate or 0, 10.0)) for j in jobs)
