@@ -28,6 +28,7 @@ from .vocabulary import (
     Decision,
     Declined,
     Event,
+    Foreseen,
     InvalidDecision,
     Measured,
     Move,
@@ -92,6 +93,10 @@ class ClusterView(Protocol):
         """What was last measured, prices, and what has run up: energy, carbon, money."""
 
     @property
+    def foreseen(self) -> Foreseen | None:
+        """What a predictor last said will be asked for; None where nobody predicts."""
+
+    @property
     def lines(self) -> Mapping[str | None, Mapping[int, Job]]:
         """Tenant -> its waiting jobs in order of entry; kept only where there are tenants."""
 
@@ -121,6 +126,7 @@ class Cluster:
         self.meter = Meter(self.estate.nodes)
         self.pending = self._pending = Register[Job](self)
         self.running = self._running = Register[Running](self)
+        self.foreseen: Foreseen | None = None
         self.held: dict[int, Job] = {}
         self.lines: dict[str | None, dict[int, Job]] = {}
         """Tenant -> its waiting jobs in order of entry; kept only where there are tenants."""
@@ -191,6 +197,8 @@ class Cluster:
                 self.meter.price(event)
             case Billed():
                 self.meter.bill(event)
+            case Foreseen():
+                self.foreseen = event
 
     def _start(self, start: Start) -> None:
         if start.job not in self._pending:
@@ -328,6 +336,7 @@ class Cluster:
             "estate": self.estate.state(),
             "meter": self.meter.state(),
             "submitted": self._submitted,
+            "foreseen": self.foreseen,
         }
 
 

@@ -115,7 +115,7 @@ def _of(cluster: ClusterView, job: Job | None) -> tuple[float, float, float]:
 def ranks(cluster: ClusterView, those: Floats) -> Floats:
     """Where each of `RANKS` would put waiting jobs, shape (ranks, jobs), from 0 (first) to 1 (last).
 
-    `those` are their columns, shape (16, jobs).
+    `those` are their columns, shape (18, jobs).
     """
     order, short, small = those[Columns.ORDER], those[Columns.SHORT], those[Columns.SMALL]
     gang, attained = np.maximum(those[Columns.GANG], 1.0), those[Columns.ATTAINED]
@@ -158,9 +158,9 @@ def around(cluster: ClusterView, usual: dict[str, float]) -> tuple[float, ...]:
     )
 
 
-def demand_of(cluster: ClusterView) -> tuple[float, ...]:  # noqa: ARG001
+def demand_of(cluster: ClusterView) -> tuple[float, ...]:
     """Accelerators expected to be asked for, p50 and p90 in 10 and in 60 minutes; 0 where nobody says."""
-    return (0.0, 0.0, 0.0, 0.0)
+    return (0.0, 0.0, 0.0, 0.0) if cluster.foreseen is None else cluster.foreseen.demand
 
 
 def follow(memory: Memory, cluster: ClusterView) -> dict[str, float]:

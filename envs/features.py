@@ -20,6 +20,7 @@ Rows = npt.NDArray[np.intp]
 ROW = (
     "candidate", "known", "estimate", "area", "attained", "gang", "width", "fits", "wait", "time_to_fit", "pressure",
     "demand", "oldest", "is_shortest", "is_smallest", "spares_oldest", "spares_shortest", "spares_smallest", "leaves",
+    "upper",
 )  # fmt: skip
 """A candidate's features.
 
@@ -28,12 +29,13 @@ seconds over 16; gang: log2 over 16; width: gang over the cluster; fits: it can 
 in logarithms; demand: gang over free, at most 4; oldest: its place among the candidates by submission, 0 (first) to 1;
 is_shortest, is_smallest (area): it is the first in that order; spares_*: started now, it would by estimates not delay
 the first of that order (EASY's rule, on counts); leaves:
-log1p(100 times the part of the accelerators that stays free beside it) over log(101): 0 for none, 1 for all.
+log1p(100 times the part of the accelerators that stays free beside it) over log(101): 0 for none, 1 for all; upper:
+log1p over 16 of the seconds that a predictor expects it to stay below nine times in ten, 0 where nobody says.
 """
 
 WHOLE = (
     "candidate", "free", "pending", "running", "backlog", "fitting", "hidden", "next_end",
-    "head_time_to_fit", "head_width", "head_wait", "widest_free", "none_running", "", "", "", "", "", "",
+    "head_time_to_fit", "head_width", "head_wait", "widest_free", "none_running", "", "", "", "", "", "", "",
 )  # fmt: skip
 """The cluster's features, in the last row.
 
@@ -54,7 +56,7 @@ _RANKED = [Columns.ORDER, Columns.SHORT, Columns.SMALL]
 def describe(cluster: ClusterView, those: Floats, fits: list[bool]) -> tuple[Floats, tuple[float, ...]]:
     """The features of waiting jobs, shape (features of `ROW`, jobs), and those of `WHOLE` behind the first.
 
-    `those` are the jobs' columns, shape (16, jobs), in order of submission; `fits` says which can start now.
+    `those` are the jobs' columns, shape (18, jobs), in order of submission; `fits` says which can start now.
     """
     room, now, count = cluster.room, cluster.now, len(fits)
     free = float(room.spare)
@@ -78,6 +80,7 @@ def describe(cluster: ClusterView, those: Floats, fits: list[bool]) -> tuple[Flo
     view[13, heads[1]] = view[14, heads[2]] = 1.0
     view[15:18] = spares(those, heads, to_fit[heads], free, ends, freed, now)
     view[18] = np.log1p(np.maximum(free - gang, 0.0) * (100.0 / max(room.size, 1))) / _HUNDRED
+    np.multiply(those[Columns.LOG_UPPER], SCALE, out=view[19])
     return view, whole(cluster, view, int(heads[0]), ends)
 
 
@@ -155,4 +158,5 @@ def of_running(cluster: ClusterView, keys: list[int]) -> Floats:
     view[1:6] = those[_STATIC] * _SCALES
     view[4] = np.log1p(those[Columns.ATTAINED] + cluster.now - those[Columns.SINCE]) * SCALE
     view[6] = those[Columns.HELD] / size
+    view[19] = those[Columns.LOG_UPPER] * SCALE
     return view

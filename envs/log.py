@@ -204,6 +204,7 @@ _READ: dict[str, Callable[[Any], Any]] = dict.fromkeys({n for names in _FIELDS.v
     "samples": _read_samples,
     "accelerators": tuple,
     "profiles": tuple,
+    "demand": tuple,
     "reason": _reason,
 }
 _DEFAULTS = {f.name: f.default for f in fields(Job) if f.default is not MISSING}

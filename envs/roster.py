@@ -94,13 +94,14 @@ class Columns:
 
     SUBMIT, GANG, ESTIMATE, ATTAINED, ORDER, SINCE, END, SHAPE, HELD, SHORT, SMALL = range(11)
     KNOWN, LOG_ESTIMATE, LOG_AREA, LOG_ATTAINED, LOG_GANG = range(11, 16)
+    UPPER, LOG_UPPER = range(16, 18)
 
     def __init__(self, shape: Callable[[Job], Shape] = attrgetter("shape")) -> None:
         self.keys: list[int] = []
         self._shape = shape
         self.shapes: list[Job] = []
         self._numbers: dict[Shape, int] = {}
-        self._data = np.empty((16, 64))
+        self._data = np.empty((18, 64))
         self._row: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -122,6 +123,7 @@ class Columns:
             job.submit, job.gang, estimate if known else nan, attained, order, since, end, shape, held,
             estimate if known else inf, estimate * gang if known else inf, known,
             log1p(estimate), log1p(estimate * gang), log1p(attained), log2(gang),
+            nan if job.upper is None else job.upper, log1p(job.upper or 0.0),
         )  # fmt: skip
         self._row[job.id] = row
         self.keys.append(job.id)
@@ -135,7 +137,7 @@ class Columns:
             self._row[last] = row
 
     def of(self, keys: list[int]) -> Floats:
-        """The columns of these jobs alone, shape (16, len(keys)): rows are SUBMIT, GANG, ESTIMATE and so on."""
+        """The columns of these jobs alone, shape (18, len(keys)): rows are SUBMIT, GANG, ESTIMATE and so on."""
         return self._data[:, [self._row[key] for key in keys]]
 
     def column(self, number: int) -> Floats:
@@ -156,6 +158,11 @@ class Columns:
     def estimate(self) -> Floats:
         """Seconds, NaN where unknown."""
         return self.column(self.ESTIMATE)
+
+    @property
+    def upper(self) -> Floats:
+        """The 90th percentile that a predictor expects, seconds, NaN where unknown."""
+        return self.column(self.UPPER)
 
     @property
     def attained(self) -> Floats:

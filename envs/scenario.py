@@ -20,6 +20,7 @@ from ..traces.estimates import with_estimates
 from ..traces.job import Trace
 from ..traces.trouble import BadInput, nearest, within
 from . import laws as law_room
+from .foretold import foretold
 from .harsh import HarshWorld
 from .kinds import kind as facts
 from .laws.law import Law
@@ -78,9 +79,9 @@ class Scenario:
             seed: instead of the scenario's own.
         """
         if self.plain:
-            return SimWorld(trace, self.nodes, restart=self.restart, tick=tick)
+            return foretold(SimWorld(trace, self.nodes, restart=self.restart, tick=tick), trace)
         try:
-            return HarshWorld(
+            harsh = HarshWorld(
                 trace,
                 self.nodes,
                 self.laws,
@@ -91,6 +92,7 @@ class Scenario:
                 tuned=self.tuned,
                 opening=self.opening,
             )
+            return foretold(harsh, trace)
         except BadInput as error:
             law = "laws." if re.split("[.:]", str(error))[0] in self.laws else ""
             raise BadInput(f"scenario {self.name}: {law}{error}") from None

@@ -295,6 +295,20 @@ class Billed:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A predictor says what will be asked for soon. It holds until the next such word.
+
+    Attributes:
+        time: seconds on the world's clock.
+        demand: accelerators of all jobs expected to be submitted: the median and the 90th percentile for the next 10
+            minutes, then both for the next 60.
+    """
+
+    time: float
+    demand: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed and nothing else happened: a chance to think again, for policies that ask for one."""
 
@@ -319,6 +333,7 @@ Event = (
     | Measured
     | Priced
     | Billed
+    | Foreseen
     | Tick
 )
 

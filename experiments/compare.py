@@ -60,7 +60,7 @@ class Compare:
     reference: str | None = option(None, help="The policy that the others are compared with; the first by default.")
     placement: str | None = option(None, help="Place jobs this way instead of each policy's own.")
     estimates: str | None = option(
-        None, help="Run times that policies see: recorded (default), none, exact (oracle), noisy:SIGMA."
+        None, help="Run times that policies see: recorded (default), none, predicted, exact (oracle), noisy:SIGMA."
     )
     limit: int | None = option(None, help="Only the first N jobs of the trace.", metavar="N")
     part: Literal["test", "validation", "train", "all"] = option("test", help="Part of the trace, by time.")

@@ -56,8 +56,11 @@ class Contest:
 
     @cached_property
     def windows_sha256(self) -> str:
-        """The digest of the windows: their jobs, estimates and durations, and how many of each are scored."""
-        return digest([self.warmup, fingerprint(*self.windows)])
+        """The digest of the windows: jobs, estimates, durations, what was there before, how many are scored."""
+        pasts = [(w.past.zero, w.past.factor) for w in self.windows if w.past is not None]
+        wholes = {id(w.past.history): w.past.history.trace for w in self.windows if w.past is not None}
+        known = [pasts, fingerprint(*wholes.values())] if pasts else []
+        return digest([self.warmup, fingerprint(*self.windows), *known])
 
     @cached_property
     def sha256(self) -> str:

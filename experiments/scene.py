@@ -94,6 +94,8 @@ def told_estimates(mode: str) -> str:
     """The estimates' mode with what a reader must know of it."""
     if mode == "exact":
         return "exact (oracle: true run times)"
+    if mode == "predicted":
+        return "predicted (from jobs that had ended)"
     return f"{mode} (derived from true run times)" if mode.startswith("noisy") else mode
 
 

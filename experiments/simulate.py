@@ -62,7 +62,7 @@ class Simulate:
     )
     placement: str | None = option(None, help="Place jobs this way instead of each policy's own.")
     estimates: str | None = option(
-        None, help="Run times that policies see: recorded (default), none, exact (oracle), noisy:SIGMA."
+        None, help="Run times that policies see: recorded (default), none, predicted, exact (oracle), noisy:SIGMA."
     )
     limit: int | None = option(None, help="Only the first N jobs.", metavar="N")
     seed: int = option(0, help="Seed of whatever is random: synthetic traces, noisy estimates.")

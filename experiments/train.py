@@ -64,7 +64,7 @@ class Train:
         None, help="A whole world instead: a name of `gpuyard scenario list`, or a TOML file."
     )
     estimates: str | None = option(
-        None, help="Run times that policies see: recorded (default), none, exact (oracle), noisy:SIGMA."
+        None, help="Run times that policies see: recorded (default), none, predicted, exact (oracle), noisy:SIGMA."
     )
     algorithm: Literal["ppo", "es"] = option(
         "ppo", help="Imitation and MaskablePPO, or evolution strategies on a linear score: the cheap baseline."
@@ -212,7 +212,7 @@ def card(args: Train, found: Parts) -> dict[str, Any]:
         "weights": "drawn" if args.draw else list(wanted(args.objective).weights),
         "seed": args.seed,
         "tick": args.tick,
-        "needs_estimates": found.whole.estimates != "none" and all(j.estimate is not None for j in found.train.jobs),
+        "needs_estimates": _estimated(found),
         "command": spoken("train", args),
         "settings": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(args).items()},
         "trace": {
@@ -227,6 +227,13 @@ def card(args: Train, found: Parts) -> dict[str, Any]:
         "split": {"fractions": FRACTIONS, "gap_seconds": GAP, **part},
         "versions": {name: version(name) for name in libraries},
     }
+
+
+def _estimated(found: Parts) -> bool:
+    """Whether every job it learns from has an estimate."""
+    if found.whole.estimates in ("none", "predicted"):
+        return found.whole.estimates == "predicted"
+    return all(job.estimate is not None for job in found.train.jobs)
 
 
 @contextmanager

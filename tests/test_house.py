@@ -26,6 +26,7 @@ ONLY_IN = {
     "simpy": {"envs/sim.py", "envs/harsh.py", "envs/course.py", "experiments/benchmark.py"},
     "pynvml": {"executor/nvml.py"},
     "pickle": set(),
+    "sklearn": {"envs/boosting.py"},
 }
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
@@ -66,6 +67,12 @@ def test_no_room_but_the_network_needs_torch() -> None:
         if path.name not in ("network.py", "trainer.py", "__init__.py")
     ]
     code = f"import sys, importlib\nfor n in {names!r}: importlib.import_module(n)\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
+
+
+def test_neither_simulator_nor_executor_needs_scikit_learn() -> None:
+    """It takes a second to import, and only what is fitted needs it."""
+    code = "import sys, gpuyard.envs.scenario, gpuyard.executor.live\nassert 'sklearn' not in sys.modules"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
 
 

@@ -56,7 +56,7 @@ def test_what_is_shipped_is_found_by_itself() -> None:
 
 def test_which_need_estimates() -> None:
     needy = {name for name, one in all_policies().items() if "estimates" in getattr(one, "needs", ())}
-    assert {"sjf", "ljf", "saf", "f1", "wfp3", "unicep", "easy", "srtf", "conservative", "rollout"} <= needy
+    assert {"sjf", "ljf", "saf", "f1", "wfp3", "unicep", "easy", "srtf", "conservative", "rollout", "qssf"} <= needy
     assert not {"fifo", "sqf", "las", "tiresias"} & needy
 
 

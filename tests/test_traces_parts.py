@@ -133,7 +133,7 @@ def test_a_fingerprint_covers_every_field_and_regimes() -> None:
         "id": 2, "submit": 1.0, "gang": 3, "share": 1.0, "kinds": ("A",), "cpus": 2.0, "host_memory": 3,
         "estimate": 4.0, "tenant": "a", "user": "b", "priority": 5.0, "deadline": 6.0, "preemptible": False,
         "profile": "lm", "name": "n", "command": ("c",), "min_gang": 1, "max_gang": 4, "memory": 7, "checkpoint": 8,
-        "after": (9,), "group": "g", "sites": ("s",), "data": 10,
+        "after": (9,), "group": "g", "sites": ("s",), "data": 10, "upper": 11.0,
     }  # fmt: skip
     assert set(changes) == {f.name for f in fields(Job)}
     others = [replace(job, **{name: value}) for name, value in changes.items() if name != "share"]
@@ -141,7 +141,7 @@ def test_a_fingerprint_covers_every_field_and_regimes() -> None:
     regimes = [((0.0, 1.0), (0.5, speed)) for speed in (2.0, 3.0)]
     traces = [Trace((one,), {one.id: 1.0}) for one in [job, *others]]
     traces += [shared, Trace((Job(1, 0.0, 1),), {1: 1.0}), *(replace(traces[0], regimes={1: r}) for r in regimes)]
-    assert len({fingerprint(trace) for trace in traces}) == len(traces) == 28
+    assert len({fingerprint(trace) for trace in traces}) == len(traces) == 29
 
 
 def test_windows_keep_pipelines_and_regimes() -> None:

@@ -114,11 +114,11 @@ def test_lists_in_a_csv_are_json(tmp_path: Path) -> None:
     table.save(RICH, tmp_path / "rich.csv")
     lines = (tmp_path / "rich.csv").read_text().splitlines()
     assert lines[1].endswith(
-        '"min_gang","max_gang","memory","checkpoint","after","group","sites","data","duration","regimes"'
+        '"min_gang","max_gang","memory","checkpoint","after","group","sites","data","upper","duration","regimes"'
     )
-    assert lines[2].endswith(',1,8,8589934592,7,,"s","[""eu""]",9,10,')
-    assert lines[3].endswith(',,,,,"[1]",,,,20,"[[0.0, 1.0], [0.25, 1.5]]"')
-    assert lines[4].endswith(',,,,,"[2, 1]",,,,30,')
+    assert lines[2].endswith(',1,8,8589934592,7,,"s","[""eu""]",9,,10,')
+    assert lines[3].endswith(',,,,,"[1]",,,,,20,"[[0.0, 1.0], [0.25, 1.5]]"')
+    assert lines[4].endswith(',,,,,"[2, 1]",,,,,30,')
 
 
 def test_lists_by_hand_may_be_short(tmp_path: Path) -> None:

@@ -200,7 +200,9 @@ def _facts(s: Summary) -> dict[str, str]:
 @click.argument("spec")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many jobs.")
-@click.option("--estimates", default="recorded", show_default=True, help="recorded, none, exact or noisy:SIGMA.")
+@click.option(
+    "--estimates", default="recorded", show_default=True, help="recorded, none, predicted, exact, noisy:SIGMA."
+)
 @seeded
 @as_json
 def convert(spec: str, out: Path, limit: int | None, estimates: str, seed: int, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a scheduler is told of run times: nothing, what users said, or the truth with more or less noise on it."""
+"""What a scheduler is told of run times: nothing, what users said, predictions, or the truth with noise on it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from .history import History, Past
 from .job import Trace
 from .trouble import BadInput, nearest
 
-MODES = ("recorded", "none", "exact", "noisy:SIGMA")
+MODES = ("recorded", "none", "predicted", "exact", "noisy:SIGMA")
 DERIVED = "derived from the true run times: no user stated them"
 
 
@@ -19,13 +20,18 @@ def with_estimates(trace: Trace, mode: str, seed: int = 0) -> Trace:
 
     Args:
         trace: any.
-        mode: "recorded", the estimates as they are; "none"; "exact", each job's true run time, so a policy that reads
-            it is an oracle; "noisy:SIGMA", the true run time x exp(N(0, SIGMA)), one fixed draw a job.
+        mode: "recorded", the estimates as they are; "none"; "predicted", none either, as the world in which the trace
+            happens is to predict them from jobs that have ended there or before; "exact", each job's true run time, so
+            a policy that reads it is an oracle; "noisy:SIGMA", the true run time x exp(N(0, SIGMA)), one fixed draw a
+            job.
         seed: of the noise.
 
     Raises:
         BadInput: another mode, or a SIGMA that is not from 0 to 10.
     """
+    if mode == "predicted" or (mode == "recorded" and trace.estimates == "predicted"):
+        bare = _told(trace, [None] * len(trace), "predicted")
+        return bare if bare.past is not None else replace(bare, past=Past(History(bare)))
     if mode == "recorded":
         return trace
     if mode == "none":
@@ -40,7 +46,12 @@ def with_estimates(trace: Trace, mode: str, seed: int = 0) -> Trace:
 
 def explained(label: str) -> str:
     """A label of `Trace.estimates` in words, for tables and reports."""
-    words = {"recorded": "as recorded", "none": "none", "exact": f"exact, an oracle ({DERIVED})"}
+    words = {
+        "recorded": "as recorded",
+        "none": "none",
+        "predicted": "predicted from jobs that had ended",
+        "exact": f"exact, an oracle ({DERIVED})",
+    }
     return words.get(label, f"{label} ({DERIVED})")
 
 
@@ -58,5 +69,5 @@ def _sigma(mode: str) -> float:
 
 
 def _told(trace: Trace, estimates: Iterable[float | None], mode: str) -> Trace:
-    jobs = tuple(replace(job, estimate=e) for job, e in zip(trace.jobs, estimates, strict=True))
+    jobs = tuple(replace(job, estimate=e, upper=None) for job, e in zip(trace.jobs, estimates, strict=True))
     return replace(trace, jobs=jobs, estimates=mode)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .trouble import BadInput
 
 if TYPE_CHECKING:
+    from .history import Past
     from .report import LoadReport
 
 
@@ -44,6 +45,7 @@ class Job:
         group: the sweep it is a trial of.
         sites: where its data may be; anywhere if empty.
         data: bytes that it reads and that have to be where it runs.
+        upper: run time that a predictor expects it to stay below nine times in ten (its p90), in seconds.
     """
 
     id: int
@@ -70,6 +72,7 @@ class Job:
     group: str | None = None
     sites: tuple[str, ...] = ()
     data: int | None = None
+    upper: float | None = None
 
     @property
     def shape(self) -> Shape:
@@ -89,10 +92,12 @@ class Trace:
         durations: job id -> seconds of work on the accelerators that were asked for.
         name: where it came from, for tables and file names.
         origin: the wall-clock time of second 0 as the source wrote it (naive ISO 8601), if known.
-        estimates: how `Job.estimate` came about: "recorded", "none", "exact", "noisy:0.8".
+        estimates: how `Job.estimate` came about: "recorded", "none", "exact", "noisy:0.8"; "predicted" if the world in
+            which the trace happens is to predict them.
         report: what the loader read, kept, dropped and clamped, if it was loaded.
         regimes: for jobs whose batch size changes while they run, job id -> ((part of its work from which it holds,
             speed relative to the job's first regime), ...), ascending from part 0. The duration is that of all regimes.
+        past: what was there before, for predictors; windows and parts of a trace share it.
     """
 
     jobs: tuple[Job, ...]
@@ -102,6 +107,7 @@ class Trace:
     estimates: str = "recorded"
     report: LoadReport | None = field(default=None, compare=False, repr=False)
     regimes: Mapping[int, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    past: Past | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Raises BadInput if the jobs are not a trace: unsorted, repeated ids, impossible numbers, rings of `after`."""
@@ -151,7 +157,8 @@ class Trace:
             return self
         start = self.jobs[0].submit
         jobs = tuple(replace(j, submit=j.submit - start, deadline=_less(j.deadline, start)) for j in self.jobs)
-        return replace(self, jobs=jobs, origin=None)
+        past = None if self.past is None else self.past.rebased(start)
+        return replace(self, jobs=jobs, origin=None, past=past)
 
 
 def _less(value: float | None, start: float) -> float | None:
@@ -173,6 +180,8 @@ def _check(job: Job, duration: float | None, name: str) -> None:
         raise BadInput(f"trace {name!r}: job {job.id} comes after itself")
     if job.estimate is not None and not 0 <= job.estimate < math.inf:
         raise BadInput(f"trace {name!r}: job {job.id} has the estimate {job.estimate}")
+    if job.upper is not None and not 0 <= job.upper < math.inf:
+        raise BadInput(f"trace {name!r}: job {job.id} has the upper estimate {job.upper}")
 
 
 def _check_regimes(job: int, regimes: tuple[tuple[float, float], ...], name: str) -> None:

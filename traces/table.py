@@ -23,8 +23,8 @@ from .job import Job, Trace
 from .report import LoadReport
 from .trouble import BadInput
 
-VERSION = 2
-"""1 had the fields up to `command`, and no regimes."""
+VERSION = 3
+"""1 had the fields up to `command`, and no regimes; 2 had no `upper`."""
 
 SCHEMA = {
     "id": pa.int64(),
@@ -51,6 +51,7 @@ SCHEMA = {
     "group": pa.string(),
     "sites": TEXTS,
     "data": pa.int64(),
+    "upper": pa.float64(),
     "duration": pa.float64(),
     "regimes": PAIRS,
 }

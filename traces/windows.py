@@ -103,14 +103,16 @@ def compressed(trace: Trace, factor: float) -> Trace:
     if not 0 < factor < math.inf:
         raise BadInput(f"compression by {factor}: give a number above 0")
     jobs = tuple(_sooner(job, job.submit / factor) for job in trace.jobs)
-    return replace(trace, jobs=jobs, name=f"{trace.name} x{factor:g}", origin=None)
+    past = None if trace.past is None else trace.past.compressed(factor)
+    return replace(trace, jobs=jobs, name=f"{trace.name} x{factor:g}", origin=None, past=past)
 
 
 def _sooner(job: Job, submit: float) -> Job:
     return replace(job, submit=submit, deadline=None if job.deadline is None else job.deadline - job.submit + submit)
 
 
-_ALL = attrgetter(*(f.name for f in fields(Job)))
+_ALL = attrgetter(*(f.name for f in fields(Job) if f.name != "upper"))
+"""Fields that every digest has always counted; `upper` counts where a job has one."""
 
 
 def fingerprint(*traces: Trace) -> str:
@@ -122,7 +124,8 @@ def fingerprint(*traces: Trace) -> str:
     for trace in traces:
         digest.update(b"trace")
         for job in trace.jobs:
-            values = (*_ALL(job), trace.durations[job.id], trace.regimes.get(job.id))
+            upper = () if job.upper is None else (job.upper,)
+            values = (*_ALL(job), trace.durations[job.id], trace.regimes.get(job.id), *upper)
             digest.update(repr([_plain(value) for value in values]).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 

@@ -124,7 +124,7 @@ class Glance:
 
     @cached_property
     def those(self) -> Floats:
-        """Columns of the candidates, shape (16, candidates)."""
+        """Columns of the candidates, shape (18, candidates)."""
         return self.cluster.pending.columns.of(self.keys)
 
     @cached_property
