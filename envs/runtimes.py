@@ -58,6 +58,10 @@ class Runtimes:
             low, high = low + float(more[0]), high + float(more[1])
         return max(expm1(low), 0.0), max(expm1(max(low, high)), 0.0)
 
+    def row(self, job: int) -> list[float]:
+        """The `recent.FEATURES` of a job that has come and not ended."""
+        return self._open[job][1]
+
     def ended(self, job: int, seconds: float | None) -> None:
         """A job has ended after so many seconds of work; None where nothing is to be learned from it."""
         known = self._open.pop(job, None)
