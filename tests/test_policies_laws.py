@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuyard.envs.cluster import ClusterView
+from gpuyard.envs.codec import Starts
+from gpuyard.envs.full import Full
 from gpuyard.envs.log import Entry, Log
 from gpuyard.envs.placement import consolidated, packed, spread
 from gpuyard.envs.room import Room
@@ -18,10 +20,19 @@ from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.vocabulary import Decision, Preempt, Start, Stopped
 from gpuyard.experiments.names import all_policies, policy
 from gpuyard.policies.backfill import Easy
+from gpuyard.policies.learned import Learned, shapes
 from gpuyard.policies.preemptive import Preemptive, least_attained, srtf
 from gpuyard.policies.ranked import Ranked, submitted
 from gpuyard.traces.job import Trace
 from strategies import nodes, traces
+
+
+def learned(codec: Starts | Full, seed: int) -> Learned:
+    """A policy of random weights: what it decides makes no sense, and must be legal and blind all the same."""
+    rng = np.random.default_rng(seed)
+    shaped = shapes(6, len(codec.row)).items()
+    return Learned({name: rng.normal(0, 0.7, shape).astype(np.float32) for name, shape in shaped}, codec, {})
+
 
 SMALL_LAS = least_attained(quantum=4.0, grace=3.0)
 POLICIES: dict[str, Policy] = {
@@ -31,6 +42,9 @@ POLICIES: dict[str, Policy] = {
     "consolidated": policy("easy", "consolidated"),
     "spread": policy("srtf", "spread"),
     "small las": SMALL_LAS,
+    "learned starts": learned(Starts(8), 0),
+    "learned, all decisions": learned(Full(12), 1),
+    "learned, patient": learned(Full(12, quantum=3.0), 2),
 }
 
 
