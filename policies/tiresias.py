@@ -25,7 +25,7 @@ from ..envs.placement import Place, packed
 from ..envs.roster import Floats
 from ..envs.vocabulary import Decision
 from .needs import NOTHING, Needs
-from .rounds import Everybody, Recall, everybody, serve
+from .turns import Everybody, Recall, everybody, serve
 
 MOST = 2000
 """Ends that are remembered, the newest: an index over more says the same."""
