@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...traces.job import Job
 from ...traces.trouble import BadInput, within
 from ..kinds import kind as facts
+from ..profiles import Profiles
 from ..throughputs import opened
 from .law import Filename, Run, Stage, check, kinds, positive
 
@@ -43,6 +44,23 @@ class Speed:
         """Raises BadInput that names the key."""
         check(self, "speed", ("scaling", "spread", "across_racks"), positive, "a number above 0")
 
+    def pace(self, profiles: Profiles, job: Job, kind: str, gang: int, spread: bool) -> float:
+        """The rate of a job with this gang on a kind, by its rate where its duration was recorded.
+
+        Racks and whatever other laws do are left out: it is what tables tell anybody, policies too.
+        """
+        found = profiles.pace(
+            job.profile,
+            kind,
+            gang,
+            spread,
+            reference_kind=job.kinds[0] if job.kinds else self.reference,
+            reference_gang=job.gang,
+            scaling=self.scaling,
+            apart=self.spread,
+        )
+        return float((gang / job.gang) ** self.scaling) if found is None else found
+
     def begin(self, stage: Stage) -> _Speed:
         """The speeds of a world.
 
@@ -77,22 +95,8 @@ class _Speed:
         kind = self._kind[run.accelerators[0].partition("#")[0]]
         key = (job.profile, job.kinds, job.gang, kind, gang, len(run.placement) > 1)
         if key not in self._known:
-            self._known[key] = self._pace(job, kind, gang, len(run.placement) > 1)
+            self._known[key] = self._law.pace(self._profiles, job, kind, gang, len(run.placement) > 1)
         return self._known[key] * self._across(run)
-
-    def _pace(self, job: Job, kind: str, gang: int, spread: bool) -> float:
-        law = self._law
-        found = self._profiles.pace(
-            job.profile,
-            kind,
-            gang,
-            spread,
-            reference_kind=job.kinds[0] if job.kinds else law.reference,
-            reference_gang=job.gang,
-            scaling=law.scaling,
-            apart=law.spread,
-        )
-        return float((gang / job.gang) ** law.scaling) if found is None else found
 
     def _across(self, run: Run) -> float:
         racks = len({self._rack[node] for node, _ in run.placement if node in self._rack})

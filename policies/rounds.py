@@ -1,0 +1,196 @@
+"""Rounds: how parts of time, as a linear program gives them to jobs, become jobs on accelerators.
+
+Narayanan et al., OSDI 2020, section 5. At the end of a round each kind goes to the jobs of the highest priority there,
+    priority = (part of its time that a job is to have on the kind) / (part of all time given out there that it had).
+A job that stays on its kind stays in its place, as if a lease were extended; others are stopped.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..envs.cluster import ClusterView
+from ..envs.laws.speed import Speed
+from ..envs.placement import Place, packed
+from ..envs.room import Room
+from ..envs.roster import Running
+from ..envs.space import Space
+from ..envs.vocabulary import Decision, InvalidDecision, Placement, Preempt, Start
+from ..traces.job import Job, Shape
+from .books import Books, Choice, group_of
+from .crowd import Allocate, Floats, Paces, kind_of
+from .needs import NOTHING, Needs
+from .ranked import fitting, in_order, submitted
+
+
+@dataclass(slots=True)
+class Rounds:
+    """Shares a cluster in rounds, by what an allocation says.
+
+    An allocation is made when jobs have come or gone, but not more often than `resets`, and what jobs have had counts
+    anew from then. What nobody claims, in a round or in the middle of one, goes to whoever fits, oldest first, each on
+    its fastest kind; so do jobs that came after the allocation. Jobs without accelerators start where they fit. Jobs
+    that may not be preempted keep what they once got.
+
+    Attributes:
+        allocate: what part of its time each job is to have on each kind.
+        place: where a job may stand, among accelerators of one kind.
+        tick: seconds of a round; 360 in the paper.
+        resets: seconds between allocations at least; 1920 in the paper's published simulator.
+        fills: whether what becomes free in the middle of a round is given out at once; in the paper it waits.
+        spares: whether what no allocation claims is given out at all.
+        law: the tables by which it knows how fast jobs are on which kind.
+        most: waiting jobs, the oldest, that take part; the others wait until they are among them.
+        needs: what the allocation reads, see `needs.Need`.
+    """
+
+    allocate: Allocate
+    place: Place = packed
+    tick: float = 360.0
+    resets: float = 1920.0
+    fills: bool = True
+    spares: bool = True
+    law: Speed = field(default_factory=Speed)
+    most: int = 1000
+    needs: Needs = NOTHING
+    _books: Books | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def longest_restart(self) -> float:
+        """Seconds; if a restart takes longer than a round, jobs could be stopped again and again with nothing done."""
+        return self.tick
+
+    def decide(self, cluster: ClusterView) -> Iterator[Decision]:
+        """Yields stops at the end of a round, starts of those whose turn it is, and starts where room is left."""
+        books = self._of(cluster)
+        if (number := cluster.now // self.tick) > books.round:
+            books.round = number
+            books.turn(cluster)
+            yield from self._turn(books, cluster)
+        yield from _seated(books, cluster)
+        if len(cluster.pending) and (self.fills or not len(cluster.running)):
+            yield from self._fill(books, cluster)
+
+    def _of(self, cluster: ClusterView) -> Books:
+        """The books of this session. Those of another are closed."""
+        if self._books is None or self._books.session() is not cluster:
+            self._books = Books(weakref.ref(cluster), Paces(self.law))
+        return self._books
+
+    def _turn(self, books: Books, cluster: ClusterView) -> Iterator[Decision]:
+        there = {running.job.id: running for running in cluster.running if _gives_way(running)}
+        jobs = self._partners(there, cluster)
+        if not jobs or (len(cluster.room.kinds) == 1 and not len(cluster.pending)):
+            return
+        rates = np.array([books.paces.on(cluster.room, job, books.capacity)[0] for job in jobs])
+        if cluster.now - books.since >= self.resets and books.times.keys() != {job.id for job in jobs}:
+            self._allot(books, jobs, rates, cluster)
+        room = cluster.room.scratch()
+        for running in there.values():
+            room.release(running)
+        chosen = self._chosen(books, jobs, rates, room)
+        kept = {key for key, running in there.items() if chosen.get(key) == group_of(cluster, running)}
+        for key in kept:
+            room.put_back(there[key])
+        books.seats = self._seats([job for job in jobs if job.id in chosen and job.id not in kept], chosen, room)
+        for key, running in there.items():
+            if key not in kept and (key in books.seats or not (self.spares and _stays(running, room))):
+                yield Preempt(key)
+
+    def _partners(self, there: dict[int, Running], cluster: ClusterView) -> list[Job]:
+        """Who shares the cluster, by age: the oldest of those that wait, and those that run and may be stopped."""
+        waiting = cluster.pending.first(submitted, self.most)
+        jobs = [*(job for job in waiting if job.gang), *(running.job for running in there.values())]
+        return sorted(jobs, key=lambda job: (job.submit, job.id))
+
+    def _allot(self, books: Books, jobs: list[Job], rates: Floats, cluster: ClusterView) -> None:
+        crowd = books.crowd(jobs, rates, cluster)
+        if crowd.jobs:
+            books.allot(crowd, self.allocate(crowd), cluster.now, self.tick / 2)
+
+    def _chosen(self, books: Books, jobs: list[Job], rates: Floats, room: Space) -> dict[int, str]:
+        """Who gets which group in this round: by priority, and what is left over by age."""
+        choice = Choice(room)
+        for row, column in books.order(jobs):
+            if rates[row, column] > 0:
+                choice.ask(jobs[row], room.kinds[column])
+        for job in jobs if self.spares else ():
+            if choice.over:
+                break
+            any(choice.ask(job, group) for group in books.paces.on(room, job, books.capacity)[1])
+        return choice.of
+
+    def _seats(self, jobs: list[Job], chosen: dict[int, str], room: Space) -> dict[int, Placement]:
+        """Places for those that do not stay in theirs, the largest gangs first. Some may find none."""
+        seats = {}
+        for job in sorted(jobs, key=lambda job: -job.gang):
+            if placement := self.place(_only(job, chosen[job.id], room), room):
+                room.take(job, placement)
+                seats[job.id] = placement
+        return seats
+
+    def _fill(self, books: Books, cluster: ClusterView) -> Iterator[Decision]:
+        """Starts whoever fits beside those who are still to take their seats."""
+        room, failed, kept = cluster.room, set[tuple[Shape, str]](), _awaited(books, cluster.room)
+        for job in in_order(cluster, submitted, fitting(cluster)):
+            shape = room.shape(job)
+            groups = books.paces.on(room, job, books.capacity)[1] if job.gang else ("",)
+            for group in groups if job.id not in books.seats else ():
+                if group in kept or (shape, group) in failed:
+                    continue
+                if placement := self.place(_only(job, group, room), room):
+                    yield Start(job.id, placement)
+                    break
+                failed.add((shape, group))
+
+
+def _gives_way(running: Running) -> bool:
+    """Whether a run may be stopped now: it holds accelerators, may be stopped at all, and is not on its way already."""
+    return running.job.gang > 0 and running.job.preemptible and not running.stopping and running.goes is None
+
+
+def _stays(running: Running, room: Space) -> bool:
+    """Whether a run that has lost its turn can stay all the same, as nobody wants its place. Then it takes it."""
+    try:
+        room.take(running.job, running.placement, running.share)
+    except InvalidDecision:
+        return False
+    return True
+
+
+def _only(job: Job, group: str, room: Room) -> Job:
+    """The job, as if it could stand on one group alone."""
+    return replace(job, kinds=(kind_of(room, group),)) if group else job
+
+
+def _seated(books: Books, cluster: ClusterView) -> Iterator[Decision]:
+    """Starts those whose seats are free. Seats that will not become free any more are given up."""
+    if not books.seats:
+        return
+    room = cluster.room.scratch()
+    leaving = any(running.stopping or running.goes for running in cluster.running)
+    for key, placement in list(books.seats.items()):
+        if key in cluster.pending:
+            try:
+                room.take(cluster.pending[key], placement)
+            except InvalidDecision:
+                if not leaving:
+                    del books.seats[key]
+                continue
+            del books.seats[key]
+            yield Start(key, placement)
+        elif key not in cluster.running and key not in cluster.held:
+            del books.seats[key]
+
+
+def _awaited(books: Books, room: Room) -> set[str]:
+    """The groups on which somebody is still to take its seat."""
+    return {
+        room.bays[room.seat[some[0].partition("#")[0]][0]].group
+        for placement in books.seats.values()
+        for _, some in placement
+    }
