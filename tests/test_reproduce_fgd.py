@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from real import REAL, needs_real
 
-from gpuyard.experiments.reproduce_fgd import (
-    PUBLISHED,
+from gpuyard.experiments.fgd_scores import (
     Cluster,
     Fragmentation,
     Pod,
@@ -17,10 +16,9 @@ from gpuyard.experiments.reproduce_fgd import (
     clustering,
     dot_product,
     packing,
-    play,
     pods,
-    sample,
 )
+from gpuyard.experiments.reproduce_fgd import PUBLISHED, play, sample
 from gpuyard.traces.trouble import BadInput
 
 OPENB = REAL / "alibaba-v2023-openb"
