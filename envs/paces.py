@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from ..traces.job import Job
+from .laws.speed import Speed
 from .profiles import builtin
 from .room import Room
 from .vocabulary import Placement
 
-REFERENCE, SCALING, APART = "V100", 0.9, 0.425
-"""As the law of speed has them by default: see `laws.speed.Speed`, which says where they come from."""
+LAW = Speed()
+"""The law's defaults: a world may have other tables, which nobody here knows."""
+_known: dict[tuple[object, ...], float] = {}
 
 
 def pace(job: Job, kind: str | None, gang: int, spread: bool) -> float:
@@ -18,24 +18,12 @@ def pace(job: Job, kind: str | None, gang: int, spread: bool) -> float:
 
     By the built-in profiles; 1 for its own gang where its family, or the kind, was not measured.
     """
-    if not gang or kind is None or (job.profile is None and gang == job.gang):
+    if not gang or not job.gang or kind is None or (job.profile is None and gang == job.gang):
         return 1.0
-    return _pace(job.profile, job.kinds[0] if job.kinds else REFERENCE, job.gang, kind, gang, spread)
-
-
-@cache
-def _pace(profile: str | None, reference: str, own: int, kind: str, gang: int, spread: bool) -> float:
-    found = builtin().pace(
-        profile,
-        kind,
-        gang,
-        spread,
-        reference_kind=reference,
-        reference_gang=own,
-        scaling=SCALING,
-        apart=APART,
-    )
-    return found or float((gang / max(own, 1)) ** SCALING)
+    key = job.profile, job.kinds, job.gang, kind, gang, spread
+    if key not in _known:
+        _known[key] = LAW.pace(builtin(), job, kind, gang, spread)
+    return _known[key]
 
 
 def at(job: Job, placement: Placement, room: Room) -> float:
