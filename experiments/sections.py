@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from ..envs.metrics import breakdown
 from .board import ranged
@@ -18,6 +19,7 @@ from .standing import MAIN, METRICS, OTHERS, Standing
 
 WINDOWS = 8
 """Windows that are played again to tell tenants and gangs apart: logs are not kept."""
+MARKERS = "os^D"
 PRICES = {"carbon_kg": "carbon, kg CO2e", "usd": "money, USD", "energy_kwh": "energy, kWh"}
 
 
@@ -62,6 +64,8 @@ def load_figure(by_load: Mapping[float, Sequence[Standing]]) -> Figure:
                 list(by_load), values, style, marker="o", color=COLOURS[at % len(COLOURS)], label=short(one.policy)
             )
         axes.set_yscale("log")
+        for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            set_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
         axes.set_xlabel("submitted so many times as fast as recorded")
         axes.set_ylabel(METRICS[MAIN][0])
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
@@ -126,8 +130,10 @@ def pareto(found: Sequence[Standing]) -> Figure | None:
             on = front(points)
             for at, (one, (jct, price)) in enumerate(zip(mine, points.tolist(), strict=True)):
                 colour = COLOURS[at % len(COLOURS)]
-                axes.plot(jct, price, "o", color=colour, markersize=7, fillstyle="full" if on[at] else "none")
-                axes.annotate(short(one.policy), (jct, price), (5, 4), textcoords="offset points", fontsize=8)
+                style = MARKERS[at // len(COLOURS) % len(MARKERS)]
+                fill = "full" if on[at] else "none"
+                axes.plot(jct, price, style, color=colour, markersize=7, fillstyle=fill, label=short(one.policy))
             axes.set_xlabel("mean JCT, s")
             axes.set_ylabel(PRICES[name])
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure
