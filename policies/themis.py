@@ -102,7 +102,7 @@ class Themis:
         for running in over.values():
             room.release(running)
         pool = int(sum(room.count.values()) + len(room.left))
-        bidders = _worst([app for app in apps if app.jobs], self.fairness)
+        bidders = _worst(apps, self.fairness)
         wins = auction([app.bid(pool) for app in bidders], pool)
         won = [
             job for app, win in zip(bidders, wins, strict=True) for job in app.kept(win.bundle, win.keeps, agora.rng)
@@ -151,35 +151,64 @@ class Agora:
         return {r.job.id: r for r in runs if _over(self.leases[r.job.id], cluster.now, lease)}
 
     def apps(self, over: dict[int, Running], cluster: ClusterView, most: int, lease: float) -> list[Application]:
-        """The applications there are, in the order of their oldest jobs."""
-        mine: defaultdict[App, list[tuple[Job, float, bool]]] = defaultdict(list)
+        """The applications that want more, in the order of their oldest jobs."""
+        mine: defaultdict[App, Demand] = defaultdict(Demand)
         for running in cluster.running:
             if running.job.gang:
-                left = _left(running.job, running.served(cluster.now))
-                mine[_app(running.job, cluster)].append((running.job, left, running.job.id not in over))
+                app = mine[_app(running.job, cluster)]
+                app.add(running.job, running.served(cluster.now), running.job.id not in over)
         for job in cluster.pending.first(submitted, most):
             if job.gang:
-                mine[_app(job, cluster)].append((job, _left(job, cluster.attained(job.id)), False))
+                mine[_app(job, cluster)].add(job, cluster.attained(job.id), holds=False)
         self._count(mine, cluster.now)
-        return [self._application(app, jobs, cluster, lease) for app, jobs in mine.items()]
+        return [self._application(app, mine[app], cluster, lease) for app in mine if mine[app].eager]
 
     def _count(self, apps: Iterable[App], now: float) -> None:
         self.sum += self.count * (now - self.at)
         self.seen = {app: self.seen.get(app, (now, self.sum)) for app in apps}
         self.count, self.at = len(self.seen), now
 
-    def _application(
-        self, app: App, jobs: list[tuple[Job, float, bool]], cluster: ClusterView, lease: float
-    ) -> Application:
+    def _application(self, app: App, demand: Demand, cluster: ClusterView, lease: float) -> Application:
         since, before = self.seen[app]
         others = (self.sum - before) / (cluster.now - since) if cluster.now > since else self.count
-        most = min(sum(_size(job) for job, _, _ in jobs), cluster.room.size)
-        waited = cluster.now - min(job.submit for job, _, _ in jobs)
-        whole = sum(max(expected(job), SHORTEST) * _size(job) for job, _, _ in jobs)
-        left = sum(seconds * _size(job) for job, seconds, _ in jobs)
-        held = sum(_size(job) for job, _, holds in jobs if holds)
-        eager = [job for job, _, holds in sorted(jobs, key=lambda one: (one[1], one[0].id)) if not holds]
-        return Application(tuple(eager), waited, left, most, held, max(others, 1.0) * whole / most, lease)
+        most = min(demand.most, cluster.room.size)
+        alone = max(others, 1.0) * demand.whole / most
+        jobs = tuple(job for _, _, job in sorted(demand.eager))
+        return Application(jobs, cluster.now - demand.oldest, demand.left, most, demand.held, alone, lease)
+
+
+@dataclass(slots=True)
+class Demand:
+    """What the jobs of one application come to.
+
+    Attributes:
+        oldest: when the first of them came, seconds.
+        whole: accelerator-seconds of work in all of them.
+        left: accelerator-seconds of it that are still to do.
+        most: accelerators that they can use.
+        held: accelerators that they have for longer.
+        eager: (seconds of work that are still to do, id, job) of those that want some.
+    """
+
+    oldest: float = math.inf
+    whole: float = 0.0
+    left: float = 0.0
+    most: float = 0.0
+    held: float = 0.0
+    eager: list[tuple[float, int, Job]] = field(default_factory=list)
+
+    def add(self, job: Job, attained: float, holds: bool) -> None:
+        """Counts a job of it."""
+        size, run = _size(job), expected(job)
+        left = max(run - attained, SHORTEST)
+        self.oldest = min(self.oldest, job.submit)
+        self.whole += max(run, SHORTEST) * size
+        self.left += left * size
+        self.most += size
+        if holds:
+            self.held += size
+        else:
+            self.eager.append((left, job.id, job))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +271,6 @@ def _app(job: Job, cluster: ClusterView) -> App:
     if cluster.tenants is not None:
         return job.tenant or ""
     return job.id if job.group is None else job.group
-
-
-def _left(job: Job, attained: float) -> float:
-    """Seconds of work that a job still has by its estimate."""
-    return float(max(expected(job) - attained, SHORTEST))
 
 
 def _size(job: Job) -> float:
