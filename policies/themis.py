@@ -35,6 +35,7 @@ import numpy as np
 from ..envs.cluster import ClusterView
 from ..envs.placement import Place, packed
 from ..envs.roster import Running
+from ..envs.space import Space
 from ..envs.vocabulary import Decision, Preempt
 from ..traces.job import Job
 from .auction import Bid, auction
@@ -107,18 +108,24 @@ class Themis:
         won = [
             job for app, win in zip(bidders, wins, strict=True) for job in app.kept(win.bundle, win.keeps, agora.rng)
         ]
-        for job in won:
-            if job.id in over:
-                room.put_back(over[job.id])
-                agora.leases[job.id] = cluster.now
-        agora.seats = seats([job for job in won if job.id not in over], self.place, room)
-        for key, running in over.items():
-            if agora.leases.get(key) == cluster.now:
-                continue
-            if stays(running, room):
-                agora.leases[key] = cluster.now
-            else:
-                yield Preempt(key)
+        stay = [over.pop(job.id) for job in won if job.id in over]
+        for running in stay:
+            room.put_back(running)
+        come = [job for job in won if job.id in cluster.pending]
+        agora.seats, lose = self._seats(come, list(over.values()), room)
+        agora.leases |= {r.job.id: cluster.now for r in (*stay, *over.values()) if r not in lose}
+        for running in lose:
+            yield Preempt(running.job.id)
+
+    def _seats(self, come: list[Job], over: list[Running], room: Space) -> tuple[Seats, list[Running]]:
+        """Places for winners, and who has to go for them: nobody if there is room beside all."""
+        beside = room.scratch()
+        for running in over:
+            beside.put_back(running)
+        if len(found := seats(come, self.place, beside)) == len(come):
+            return found, []
+        found = seats(come, self.place, room)
+        return found, [running for running in over if not stays(running, room)]
 
 
 @dataclass(slots=True)
