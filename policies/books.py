@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..envs.cluster import ClusterView
-from ..envs.roster import Running
+from ..envs.room import Room
 from ..envs.shares import WHOLE, thousandths
 from ..envs.space import Space
 from ..envs.vocabulary import Placement
 from ..traces.job import Job
 from .crowd import SHORTEST, Crowd, Floats, Paces, capacity
+from .leases import group_of
 
 
 @dataclass(slots=True)
@@ -50,8 +51,12 @@ class Books:
         for running in cluster.running:
             if running.job.id in self.had and running.goes is None:
                 spent = cluster.now - max(running.since, self.turned)
-                self.had[running.job.id][column[group_of(cluster, running)]] += spent
+                self.had[running.job.id][column[group_of(running.placement, cluster.room)]] += spent
         self.turned, self.capacity, self.seats = cluster.now, capacity(cluster.room), {}
+
+    def best(self, room: Room, job: Job) -> tuple[str, ...]:
+        """The groups on which a job can stand, fastest first."""
+        return self.paces.on(room, job, self.capacity)[1]
 
     def crowd(self, jobs: Sequence[Job], rates: Floats, cluster: ClusterView) -> Crowd:
         """Those who share the cluster, as an allocation wants to know them: those who can stand somewhere now."""
@@ -94,7 +99,7 @@ class Books:
             return cluster.attained(job.id)
         running = cluster.running[job.id]
         rates, _ = self.paces.on(cluster.room, job, self.capacity)
-        rate = rates[cluster.room.kinds.index(group_of(cluster, running))]
+        rate = rates[cluster.room.kinds.index(group_of(running.placement, cluster.room))]
         return float(running.attained + (cluster.now - running.since) * rate)
 
     def _alone(self, job: Job, left: float) -> float:
@@ -106,13 +111,6 @@ class Books:
 def remaining(job: Job, attained: float) -> float:
     """Seconds of work that a job still has by its estimate, NaN without one."""
     return np.nan if job.estimate is None else max(job.estimate - attained, SHORTEST)
-
-
-def group_of(cluster: ClusterView, running: Running) -> str:
-    """The group on which a job stands."""
-    room = cluster.room
-    accelerator = running.placement[0][1][0].partition("#")[0]
-    return room.bays[room.seat[accelerator][0]].group
 
 
 class Choice:

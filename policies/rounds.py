@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from ..envs.cluster import ClusterView
 from ..envs.laws.speed import Speed
 from ..envs.placement import Place, packed
-from ..envs.room import Room
 from ..envs.roster import Running
 from ..envs.space import Space
-from ..envs.vocabulary import Decision, InvalidDecision, Placement, Preempt, Start
-from ..traces.job import Job, Shape
-from .books import Books, Choice, group_of
-from .crowd import Allocate, Floats, Paces, kind_of
+from ..envs.vocabulary import Decision, Preempt
+from ..traces.job import Job
+from .books import Books, Choice
+from .crowd import Allocate, Floats, Paces
+from .leases import filled, gives_way, group_of, only, seated, seats, stays
 from .needs import NOTHING, Needs
-from .ranked import fitting, in_order, submitted
+from .ranked import submitted
 
 
 @dataclass(slots=True)
@@ -71,9 +72,9 @@ class Rounds:
             books.round = number
             books.turn(cluster)
             yield from self._turn(books, cluster)
-        yield from _seated(books, cluster)
+        yield from seated(books.seats, cluster)
         if len(cluster.pending) and (self.fills or not len(cluster.running)):
-            yield from self._fill(books, cluster)
+            yield from filled(books.seats, cluster, self.place, partial(books.best, cluster.room))
 
     def _of(self, cluster: ClusterView) -> Books:
         """The books of this session. Those of another are closed."""
@@ -82,7 +83,7 @@ class Rounds:
         return self._books
 
     def _turn(self, books: Books, cluster: ClusterView) -> Iterator[Decision]:
-        there = {running.job.id: running for running in cluster.running if _gives_way(running)}
+        there = {running.job.id: running for running in cluster.running if gives_way(running)}
         jobs = self._partners(there, cluster)
         if not jobs or (len(cluster.room.kinds) == 1 and not len(cluster.pending)):
             return
@@ -93,12 +94,13 @@ class Rounds:
         for running in there.values():
             room.release(running)
         chosen = self._chosen(books, jobs, rates, room)
-        kept = {key for key, running in there.items() if chosen.get(key) == group_of(cluster, running)}
+        kept = {key for key, running in there.items() if chosen.get(key) == group_of(running.placement, room)}
         for key in kept:
             room.put_back(there[key])
-        books.seats = self._seats([job for job in jobs if job.id in chosen and job.id not in kept], chosen, room)
+        others = [only(job, chosen[job.id], room) for job in jobs if job.id in chosen and job.id not in kept]
+        books.seats = seats(others, self.place, room)
         for key, running in there.items():
-            if key not in kept and (key in books.seats or not (self.spares and _stays(running, room))):
+            if key not in kept and (key in books.seats or not (self.spares and stays(running, room))):
                 yield Preempt(key)
 
     def _partners(self, there: dict[int, Running], cluster: ClusterView) -> list[Job]:
@@ -121,76 +123,5 @@ class Rounds:
         for job in jobs if self.spares else ():
             if choice.over:
                 break
-            any(choice.ask(job, group) for group in books.paces.on(room, job, books.capacity)[1])
+            any(choice.ask(job, group) for group in books.best(room, job))
         return choice.of
-
-    def _seats(self, jobs: list[Job], chosen: dict[int, str], room: Space) -> dict[int, Placement]:
-        """Places for those that do not stay in theirs, the largest gangs first. Some may find none."""
-        seats = {}
-        for job in sorted(jobs, key=lambda job: -job.gang):
-            if placement := self.place(_only(job, chosen[job.id], room), room):
-                room.take(job, placement)
-                seats[job.id] = placement
-        return seats
-
-    def _fill(self, books: Books, cluster: ClusterView) -> Iterator[Decision]:
-        """Starts whoever fits beside those who are still to take their seats."""
-        room, failed, kept = cluster.room, set[tuple[Shape, str]](), _awaited(books, cluster.room)
-        for job in in_order(cluster, submitted, fitting(cluster)):
-            shape = room.shape(job)
-            groups = books.paces.on(room, job, books.capacity)[1] if job.gang else ("",)
-            for group in groups if job.id not in books.seats else ():
-                if group in kept or (shape, group) in failed:
-                    continue
-                if placement := self.place(_only(job, group, room), room):
-                    yield Start(job.id, placement)
-                    break
-                failed.add((shape, group))
-
-
-def _gives_way(running: Running) -> bool:
-    """Whether a run may be stopped now: it holds accelerators, may be stopped at all, and is not on its way already."""
-    return running.job.gang > 0 and running.job.preemptible and not running.stopping and running.goes is None
-
-
-def _stays(running: Running, room: Space) -> bool:
-    """Whether a run that has lost its turn can stay all the same, as nobody wants its place. Then it takes it."""
-    try:
-        room.take(running.job, running.placement, running.share)
-    except InvalidDecision:
-        return False
-    return True
-
-
-def _only(job: Job, group: str, room: Room) -> Job:
-    """The job, as if it could stand on one group alone."""
-    return replace(job, kinds=(kind_of(room, group),)) if group else job
-
-
-def _seated(books: Books, cluster: ClusterView) -> Iterator[Decision]:
-    """Starts those whose seats are free. Seats that will not become free any more are given up."""
-    if not books.seats:
-        return
-    room = cluster.room.scratch()
-    leaving = any(running.stopping or running.goes for running in cluster.running)
-    for key, placement in list(books.seats.items()):
-        if key in cluster.pending:
-            try:
-                room.take(cluster.pending[key], placement)
-            except InvalidDecision:
-                if not leaving:
-                    del books.seats[key]
-                continue
-            del books.seats[key]
-            yield Start(key, placement)
-        elif key not in cluster.running and key not in cluster.held:
-            del books.seats[key]
-
-
-def _awaited(books: Books, room: Room) -> set[str]:
-    """The groups on which somebody is still to take its seat."""
-    return {
-        room.bays[room.seat[some[0].partition("#")[0]][0]].group
-        for placement in books.seats.values()
-        for _, some in placement
-    }
