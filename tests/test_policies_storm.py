@@ -1,0 +1,48 @@
+"""Policies with a will of their own in a world with every law on: what they decide is legal, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import storm
+from gpuyard.envs.session import Policy, Session
+from gpuyard.experiments.names import policy
+from gpuyard.traces.job import Trace
+from witness import Witness
+
+HASTY: dict[str, Callable[[], Policy]] = {
+    "afs": lambda: replace(policy("afs"), rest=3.0, restart=0.1),  # type: ignore[type-var]
+    "optimus": lambda: replace(policy("optimus"), rest=3.0, restart=0.1),  # type: ignore[type-var]
+}
+"""The policies, as hasty as that world is."""
+
+
+@st.composite
+def told(draw: st.DrawFn) -> Trace:
+    """Jobs of any kind, all with estimates, right or wrong."""
+    trace = draw(storm.traces())
+    jobs = tuple(replace(job, estimate=draw(st.sampled_from([0.0, 1.0, 8.0, 50.0]))) for job in trace.jobs)
+    return replace(trace, jobs=jobs)
+
+
+@pytest.mark.parametrize("name", HASTY)
+@given(told(), st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_all_that_is_decided_in_a_storm_is_legal(name: str, trace: Trace, seed: int) -> None:
+    session, one = Session(storm.world(trace, seed)), HASTY[name]()
+    witness = Witness(session.cluster.nodes, session.cluster.tenants, trace.durations)
+    seen = 0
+    for _ in range(120):
+        if not session.advance():
+            break
+        for decision in one.decide(session.cluster):
+            session.act(decision)
+        for entry in session.log.entries[seen:]:
+            witness.follow(entry)
+        seen = len(session.log.entries)
+    assert session.log.replay().state() == session.cluster.state()
