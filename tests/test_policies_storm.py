@@ -18,6 +18,7 @@ from witness import Witness
 HASTY: dict[str, Callable[[], Policy]] = {
     "afs": lambda: replace(policy("afs"), rest=3.0, restart=0.1),  # type: ignore[type-var]
     "optimus": lambda: replace(policy("optimus"), rest=3.0, restart=0.1),  # type: ignore[type-var]
+    "pollux": lambda: replace(policy("pollux"), rest=3.0, restart=0.1, tick=2.0),  # type: ignore[type-var]
 }
 """The policies, as hasty as that world is."""
 
@@ -32,7 +33,7 @@ def told(draw: st.DrawFn) -> Trace:
 
 @pytest.mark.parametrize("name", HASTY)
 @given(told(), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_all_that_is_decided_in_a_storm_is_legal(name: str, trace: Trace, seed: int) -> None:
     session, one = Session(storm.world(trace, seed)), HASTY[name]()
     witness = Witness(session.cluster.nodes, session.cluster.tenants, trace.durations)
