@@ -19,7 +19,7 @@ from ..envs.room import Room
 from ..envs.roster import Running
 from ..envs.shares import thousandths
 from ..envs.space import Space
-from ..envs.vocabulary import Decision, Resize, Start
+from ..envs.vocabulary import Decision, Move, Resize, Start
 from ..traces.job import Job
 from .turns import Recall
 
@@ -97,7 +97,7 @@ class Changes:
     def note(self, decision: Decision, cluster: ClusterView) -> None:
         """Notes what is about to be decided."""
         match decision:
-            case Resize(key):
+            case Resize(key) | Move(key):
                 run = cluster.running[key]
                 self.last.of[key] = run.since, cluster.now, self.done(run, cluster), self.count(key) + 1
             case Start(key):
@@ -123,10 +123,14 @@ class Pool:
     elastic: bool
 
     @classmethod
-    def of(cls, cluster: ClusterView, changes: Changes, rest: float) -> Pool:
-        """What a ledger has to divide, if runs may be touched that had `rest` seconds since anything changed."""
-        room, elastic = coming(cluster), Resize in cluster.does
-        runs = [run for run in cluster.running if _free(run) and changes.since(run) <= cluster.now - max(rest, TINY)]
+    def of(cls, cluster: ClusterView, changes: Changes, rest: float, rigid: bool = False) -> Pool:
+        """What a ledger has to divide, if runs may be touched that had `rest` seconds since anything changed.
+
+        If all are `rigid` those that were packed have part in it too: they are stopped at most.
+        """
+        room, elastic = coming(cluster), Resize in cluster.does and not rigid
+        free = [run for run in cluster.running if _free(run) and (run.share == 1 or (rigid and run.job.share == 1))]
+        runs = [run for run in free if changes.since(run) <= cluster.now - max(rest, TINY)]
         for run in runs:
             room.release(run)
         claims = [_running(run, room, elastic, changes.done(run, cluster)) for run in runs]
@@ -174,7 +178,7 @@ def coming(cluster: ClusterView) -> Space:
 
 
 def _free(run: Running) -> bool:
-    return run.job.preemptible and run.share == 1 and run.gang > 0 and not run.stopping and run.goes is None
+    return run.job.preemptible and run.gang > 0 and not run.stopping and run.goes is None
 
 
 def _running(run: Running, room: Room, elastic: bool, done: float) -> Claim:

@@ -19,6 +19,7 @@ HASTY: dict[str, Callable[[], Policy]] = {
     "afs": lambda: replace(policy("afs"), rest=3.0, restart=0.1),  # type: ignore[type-var]
     "optimus": lambda: replace(policy("optimus"), rest=3.0, restart=0.1),  # type: ignore[type-var]
     "pollux": lambda: replace(policy("pollux"), rest=3.0, restart=0.1, tick=2.0),  # type: ignore[type-var]
+    "gandiva": lambda: replace(policy("gandiva"), tick=3.0),  # type: ignore[type-var]
 }
 """The policies, as hasty as that world is."""
 
