@@ -66,7 +66,7 @@ class Elastic:
     tick: float = 360.0
     longest_restart: float = 360.0
     needs: Needs = frozenset({"estimates", "elastic"})
-    _changes: Changes = field(default_factory=Changes, repr=False)
+    _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts and growths, and stops and shrinkings for those who come first."""

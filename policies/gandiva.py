@@ -55,10 +55,10 @@ class Gandiva:
     place: Place = packed
     longest_restart: float = 360.0
     needs: Needs = NOTHING
-    _changes: Changes = field(default_factory=Changes, repr=False)
-    _stopped: Recall[float] = field(default_factory=Recall, repr=False)
-    _session: object = field(default=None, repr=False)
-    _turn: float = field(default=-np.inf, repr=False)
+    _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)
+    _stopped: Recall[float] = field(default_factory=Recall, init=False, repr=False, compare=False)
+    _session: object = field(default=None, init=False, repr=False, compare=False)
+    _turn: float = field(default=-np.inf, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts, alone or in pairs, and at the end of a quantum stops and moves."""

@@ -36,13 +36,12 @@ from ..envs.kinds import kind as facts
 from ..envs.placement import Place, consolidated
 from ..envs.profiles import builtin, facts_of
 from ..envs.roster import Running
-from ..envs.shares import WHOLE
 from ..envs.vocabulary import Decision, InvalidDecision, Placement, Start
 from ..traces.job import Job, Shape
+from .habits import Habits, alone
 from .needs import ESTIMATES, Needs
 from .orders import area
 from .ranked import Formula, Ranked, fitting, in_order
-from .turns import Recall
 
 HALF = 0.5
 KEEPS = (0.95, 0.85)
@@ -52,26 +51,12 @@ TINY, MEDIUM = 0.25, 0.6
 S-Lab-System-Group/Lucid at 9b9ba89, read 2026-11-25) from each other, 53, by GPU utilisation alone."""
 PATIENCE = 2.0
 """Times the other's priority that a newcomer's may be: simulation/policy/lucid.py."""
-MOST_KIN = 4096
-"""Kin that are remembered."""
+ORDER = Formula(area)
+"""Priority: expected accelerator-seconds."""
 
 
 Hosts = dict[tuple[int, str | None, str, int], list[Running]]
 """(gang, tenant, kind, sharing score) -> runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Habit:
-    """What was seen of a job alone: looks, the mean of how busy it makes an accelerator, the most of its memory."""
-
-    looks: int = 0
-    busy: float = 0.0
-    memory: int | None = None
-
-    def after(self, busy: float, memory: int | None) -> Habit:
-        """With one look more."""
-        most = self.memory if memory is None else max(memory, self.memory or 0)
-        return Habit(self.looks + 1, self.busy + (busy - self.busy) / (self.looks + 1), most)
 
 
 @dataclass
@@ -90,17 +75,14 @@ class Lucid:
     profiling: float = 200.0
     tick: float = 200.0
     needs: Needs = ESTIMATES
-    _order: Formula = field(default=Formula(area), repr=False)
-    _seen: Recall[Habit] = field(default_factory=Recall, repr=False)
-    _kin: dict[object, Habit] = field(default_factory=dict, repr=False)
-    _looked: dict[str, float] = field(default_factory=dict, repr=False)
+    _habits: Habits = field(default_factory=Habits, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts, some of them beside others."""
         if cluster.room.fits is None or cluster.room.tenants is not None:
-            yield from Ranked(self._order, self.place, strict=False).decide(cluster)
+            yield from Ranked(ORDER, self.place, strict=False).decide(cluster)
             return
-        self._look(cluster)
+        self._habits.look(cluster, self.profiling)
         if len(cluster.pending):
             yield from self._starts(cluster)
 
@@ -111,7 +93,7 @@ class Lucid:
         if not hosts and not len(fitting(cluster)):
             return
         rows, refused = np.arange(len(cluster.pending)), set[Shape]()
-        for job in in_order(cluster, self._order, rows):
+        for job in in_order(cluster, ORDER, rows):
             shape = cluster.room.shape(job)
             placement = None if shape in refused else self._alone(job, cluster)
             if placement is not None:
@@ -159,8 +141,7 @@ class Lucid:
         """Whether a run could have somebody beside it: it has half of its accelerators, alone, and stays."""
         if run.job.share < 1 or run.share != HALF or run.stopping or run.goes is not None:
             return False
-        left = cluster.room.left
-        return all(left.get(accelerator) == WHOLE * HALF for _, some in run.placement for accelerator in some)
+        return alone(run, cluster)
 
     def _suits(self, job: Job, run: Running, kind: str, cluster: ClusterView) -> bool:
         """Whether a waiting job, whose score is low enough, can be packed with a run."""
@@ -182,7 +163,7 @@ class Lucid:
 
     def _memory(self, job: Job) -> int | None:
         """Bytes that a job keeps: as it says, else as seen, else its family's."""
-        seen, known = self._habit(job), facts_of(job.profile)
+        seen, known = self._habits.of(job), facts_of(job.profile)
         found = job.memory if job.memory is not None or seen is None else seen.memory
         return found if found is not None or known is None else known.memory
 
@@ -191,44 +172,9 @@ class Lucid:
         known = facts_of(job.profile)
         if known is not None and (kept := known.kept.get(builtin().kind(kind))):
             return sum(fmean(kept.values()) < part for part in KEEPS)
-        habit = self._habit(job)
+        habit = self._habits.of(job)
         busy = habit.busy if habit is not None else None if known is None else known.busy
         return None if busy is None else int(busy >= TINY) + int(busy >= MEDIUM)
-
-    def _habit(self, job: Job) -> Habit | None:
-        """What was seen of a job, else of its kin."""
-        own = self._seen.of.get(job.id)
-        return own if own is not None else self._kin.get(kin(job))
-
-    def _look(self, cluster: ClusterView) -> None:
-        """Notes what the meter says of runs that are alone where they stand, once they have been there for a while."""
-        before = self._seen.of
-        self._seen.follow(cluster)
-        if self._seen.of is not before:
-            self._kin, self._looked = {}, {}
-        for run in cluster.running if cluster.meter.seen else ():
-            if cluster.now - run.since >= self.profiling and self._open(run, cluster):
-                self._note(run, cluster)
-
-    def _note(self, run: Running, cluster: ClusterView) -> None:
-        for accelerator in run.placement[0][1]:
-            seen = cluster.meter.seen.get(accelerator)
-            if seen is None or seen.since < run.since or self._looked.get(accelerator) == seen.since:
-                continue
-            self._looked[accelerator] = seen.since
-            if seen.sample.busy is not None:
-                before = self._seen.of.get(run.job.id, Habit())
-                habit = self._seen.of[run.job.id] = before.after(seen.sample.busy, seen.sample.memory)
-                if (whose := kin(run.job)) is not None:
-                    self._kin.pop(whose, None)
-                    self._kin[whose] = habit
-        while len(self._kin) > MOST_KIN:
-            del self._kin[next(iter(self._kin))]
-
-
-def kin(job: Job) -> object:
-    """Whom a job is like: those of its family, its sweep, or its name and user; None for one that is like nobody."""
-    return job.profile or job.group or ((job.user, job.name) if job.name is not None else None)
 
 
 def _halves(job: Job, placement: Placement) -> bool:

@@ -61,9 +61,9 @@ class Pollux:
     tick: float = 60.0
     longest_restart: float = 360.0
     needs: Needs = frozenset({"elastic"})
-    _changes: Changes = field(default_factory=Changes, repr=False)
-    _session: object = field(default=None, repr=False)
-    _round: float = field(default=-np.inf, repr=False)
+    _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)
+    _session: object = field(default=None, init=False, repr=False, compare=False)
+    _round: float = field(default=-np.inf, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts of small jobs, and once a round what makes the division real."""

@@ -75,11 +75,11 @@ class Tiresias:
     tick: float = 360.0
     longest_restart: float = 360.0
     needs: Needs = NOTHING
-    _promotions: Recall[tuple[float, float]] = field(default_factory=Recall, repr=False)
-    _seen: Recall[float] = field(default_factory=Recall, repr=False)
-    _ends: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
-    _last: list[float] = field(default_factory=list, repr=False)
-    _known: dict[tuple[int, float], float] = field(default_factory=dict, repr=False)
+    _promotions: Recall[tuple[float, float]] = field(default_factory=Recall, init=False, repr=False, compare=False)
+    _seen: Recall[float] = field(default_factory=Recall, init=False, repr=False, compare=False)
+    _ends: Floats = field(default_factory=lambda: np.zeros(0), init=False, repr=False, compare=False)
+    _last: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
+    _known: dict[tuple[int, float], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts, and stops for those who come first."""

@@ -16,7 +16,8 @@ from gpuyard.envs.laws.sharing import Sharing
 from gpuyard.envs.session import Session
 from gpuyard.envs.tenants import Tenant, Tenants
 from gpuyard.envs.vocabulary import Measured, Sample, Start
-from gpuyard.policies.lucid import Habit, Lucid, kin
+from gpuyard.policies.habits import Habit, kin
+from gpuyard.policies.lucid import Lucid
 from gpuyard.traces.job import Job, Trace
 from tales import ended, ends, said, tell
 from witness import Witness
@@ -85,7 +86,7 @@ def test_measured_pairs_tell_more_than_how_busy_one_is() -> None:
 @pytest.mark.parametrize(("busy", "score"), [(0.0, 0), (0.24, 0), (0.25, 1), (0.59, 1), (0.6, 2), (1.0, 2)])
 def test_scores_by_how_busy_one_is(busy: float, score: int) -> None:
     policy = Lucid()
-    policy._kin["sweep"] = Habit().after(busy, None)
+    policy._habits._kin["sweep"] = Habit().after(busy, None)
     assert policy.score(Job(0, 0.0, group="sweep"), "A100") == score
     assert policy.score(Job(0, 0.0), "A100") is None
 
@@ -129,7 +130,7 @@ def test_what_was_seen_beside_another_is_nobodys_own(count: int, seen: set[float
     """Two together make it 6 % busy, from the first to the last second: a look says nothing of either."""
     policy, laws = Lucid(), {**PACKS, "eyes": Eyes(noise=0.0, every=50.0)}
     tell(asks(*[900.0] * count, profile=RECOMMENDATION), "1x1:A100", laws, policy, tick=200.0)
-    assert {round(habit.busy, 6) for habit in policy._kin.values()} == seen
+    assert {round(habit.busy, 6) for habit in policy._habits._kin.values()} == seen
 
 
 def test_kin() -> None:
