@@ -46,11 +46,12 @@ class Gandiva:
     Attributes:
         tick: seconds of a quantum; 360 is Gavel's round (Narayanan et al., OSDI 2020).
         place: where a job may stand.
+        longest_restart: seconds, half of what a run has at least: else it could be stopped before it has done a thing.
     """
 
     tick: float = 360.0
     place: Place = packed
-    longest_restart: float = 360.0
+    longest_restart: float = 180.0
     needs: Needs = NOTHING
     _pairs: Pairs = field(default_factory=Pairs, init=False, repr=False, compare=False)
     _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)

@@ -53,13 +53,14 @@ class Pollux:
         rest: seconds that a run has before it is stopped, and between two changes of its gang.
         place: where a job may stand.
         tick: seconds of a round; 60 in the paper.
+        longest_restart: seconds, half of what a run has at least: else it could be stopped before it has done a thing.
     """
 
     restart: float = 30.0
     rest: float = 360.0
     place: Place = packed
     tick: float = 60.0
-    longest_restart: float = 360.0
+    longest_restart: float = 180.0
     needs: Needs = frozenset({"elastic"})
     _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)
     _session: object = field(default=None, init=False, repr=False, compare=False)

@@ -66,6 +66,7 @@ class Tiresias:
         gittins: within a queue by index, not by time.
         place: where a job may stand.
         tick: seconds between looks, and the least that a run has before it is stopped.
+        longest_restart: seconds, half of what a run has at least: else it could be stopped before it has done a thing.
     """
 
     thresholds: tuple[float, ...] = (3250.0, 7200.0, 18000.0)
@@ -73,7 +74,7 @@ class Tiresias:
     gittins: bool = False
     place: Place = by_profile
     tick: float = 360.0
-    longest_restart: float = 360.0
+    longest_restart: float = 180.0
     needs: Needs = NOTHING
     _promotions: Recall[tuple[float, float]] = field(default_factory=Recall, init=False, repr=False, compare=False)
     _seen: Recall[float] = field(default_factory=Recall, init=False, repr=False, compare=False)
