@@ -55,6 +55,7 @@ class Elastic:
         rest: seconds that a run has before it is stopped, and between two changes of its gang.
         restart: seconds that a change is taken to cost.
         place: where a job may stand.
+        longest_restart: seconds, half of what a run has at least: else it could be stopped before it has done a thing.
     """
 
     waiting: Score
@@ -64,9 +65,9 @@ class Elastic:
     restart: float = 30.0
     place: Place = packed
     tick: float = 360.0
-    longest_restart: float = 360.0
+    longest_restart: float = 180.0
     needs: Needs = frozenset({"estimates", "elastic"})
-    _changes: Changes = field(default_factory=Changes, repr=False)
+    _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts and growths, and stops and shrinkings for those who come first."""

@@ -6,11 +6,13 @@ Xiao et al., "Gandiva: Introspective Cluster Scheduling for Deep Learning", OSDI
   and nobody before it has had a quantum. That is a minute in the paper, where a suspension takes a second; here each
   costs a restart, so a quantum is Gavel's round.
 - packing: two jobs of like gangs share accelerators while others wait, if together they get more done than one after
-  the other: kept_a + kept_b > 1, of what public profiles say that each keeps of its own rate.
+  the other, by what is measured of them (`pairs`); only where the ledger knows what can stand side by side.
 - migration: a gang that stands on several nodes moves to fewer when there is room and its profile says it pays.
+- grow-shrink: while nobody waits jobs that say they can grow into what is idle; they shrink again when somebody does.
 
-Left out: packing is looked up, not tried out and undone; growing and shrinking into idle accelerators (section 3.2),
-which is for jobs that say they can; migration that only frees whole nodes; and affinity of servers to gang sizes.
+Left out: rates of mini-batches, by which the paper keeps or undoes a pair, as no ledger knows a run's rate before it
+has stopped: public tables stand for them, and how busy accelerators are. So are migration that only frees whole nodes,
+and affinity of servers to gang sizes.
 """
 
 from __future__ import annotations
@@ -24,56 +26,63 @@ from ..envs.cluster import ClusterView
 from ..envs.kinds import kind as facts
 from ..envs.paces import at
 from ..envs.placement import Place, packed
-from ..envs.profiles import builtin
 from ..envs.roster import Running
-from ..envs.vocabulary import Decision, InvalidDecision, Move, Placement, Preempt, Start
-from ..traces.job import Job
+from ..envs.vocabulary import Decision, Move, Placement, Preempt, Resize, Start
 from .gangs import Changes, Claim, Pool
 from .needs import NOTHING, Needs
-from .settling import Settling, allowed, resized, small
+from .pairs import HALF, Pairs
+from .ranked import fitting
+from .settling import Settling, allowed, resized, shrunk, small
 from .turns import Recall
 
-LOOKED_AT = 64
-"""Waiting jobs among which somebody to pack with is looked for."""
 WORTH = 1.05
 """A move must make a gang at least so many times as fast."""
-HALF = 0.5
 
 
 @dataclass
 class Gandiva:
-    """Turns, packing and migration.
+    """Turns, packing, migration and growth.
 
     Attributes:
         tick: seconds of a quantum; 360 is Gavel's round (Narayanan et al., OSDI 2020).
-        pays: two are packed if the parts that they keep sum to more.
         place: where a job may stand.
+        longest_restart: seconds, half of what a run has at least: else it could be stopped before it has done a thing.
     """
 
     tick: float = 360.0
-    pays: float = 1.0
     place: Place = packed
-    longest_restart: float = 360.0
+    longest_restart: float = 180.0
     needs: Needs = NOTHING
-    _changes: Changes = field(default_factory=Changes, repr=False)
-    _stopped: Recall[float] = field(default_factory=Recall, repr=False)
-    _session: object = field(default=None, repr=False)
-    _turn: float = field(default=-np.inf, repr=False)
+    _pairs: Pairs = field(default_factory=Pairs, init=False, repr=False, compare=False)
+    _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)
+    _stopped: Recall[float] = field(default_factory=Recall, init=False, repr=False, compare=False)
+    _session: object = field(default=None, init=False, repr=False, compare=False)
+    _turn: float = field(default=-np.inf, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
-        """Yields starts, alone or in pairs, and at the end of a quantum stops and moves."""
+        """Yields starts, alone or in pairs, and at the end of a quantum stops, moves and other gangs."""
         self._changes.last.follow(cluster)
         self._stopped.follow(cluster)
+        self._pairs.look(cluster)
         yield from small(cluster, self.place)
         over = self._session is not cluster or cluster.now >= self._turn + self.tick
         if over:
             self._session, self._turn = cluster, cluster.now
-        for decision in self._served(cluster, self.tick if over else np.inf):
+        for decision in self._all(cluster, over):
             self._note(decision, cluster)
             yield decision
-        for move in self._moves(cluster) if over and Move in cluster.does else ():
-            self._changes.note(move, cluster)
-            yield move
+
+    def _all(self, cluster: ClusterView, over: bool) -> Iterator[Decision]:
+        if over:
+            yield from self._pairs.parted(cluster)
+        yield from self._pairs.joined(cluster)
+        if Resize in cluster.does and len(cluster.pending):
+            yield from self._shrunk(cluster)
+        yield from self._served(cluster, self.tick if over else np.inf)
+        if over and Move in cluster.does:
+            yield from self._moves(cluster)
+        if over and Resize in cluster.does and not len(cluster.pending):
+            yield from self._grown(cluster)
 
     def _served(self, cluster: ClusterView, rest: float) -> Iterator[Decision]:
         if not len(cluster.pending):
@@ -104,7 +113,7 @@ class Gandiva:
     def _paired(self, start: Start, given: set[int], cluster: ClusterView) -> Iterator[Start]:
         """A start, with that of who goes best with it, if that pays."""
         job = cluster.pending[start.job]
-        partner = self._partner(job, start.placement, given, cluster)
+        partner = self._pairs.partner(job, start.placement, given, cluster)
         if partner is None:
             yield start
         else:
@@ -112,24 +121,38 @@ class Gandiva:
             yield Start(job.id, start.placement, share=HALF)
             yield Start(partner.id, start.placement, share=HALF)
 
-    def _partner(self, job: Job, placement: Placement, given: set[int], cluster: ClusterView) -> Job | None:
-        there = placement[0][1]
-        kind = cluster.room.kind_of(there[0]) if there else None
-        if job.profile is None or job.share < 1 or kind is None:
-            return None
-        best, most = None, self.pays
-        for other in cluster.pending.first(_submitted, LOOKED_AT):
-            alike = other.gang == job.gang and other.tenant == job.tenant and other.share == 1
-            kept = together(job, other, kind) if alike and other.id not in given else 0.0
-            if kept > most and _fit(job, other, placement, cluster):
-                best, most = other, kept
-        return best
+    def _shrunk(self, cluster: ClusterView) -> Iterator[Resize]:
+        """Back to the gang that was asked for, while somebody who waits finds no room."""
+        if len(fitting(cluster)):
+            return
+        for run in [run for run in cluster.running if run.gang > run.job.gang > 0 and self._rested(run, cluster)]:
+            smaller = shrunk(run, run.job.gang)
+            if movable(run, run.job.gang, cluster) and allowed(Claim(run.job, run, 0.0, {}), smaller, cluster.room):
+                yield Resize(run.job.id, smaller)
+
+    def _grown(self, cluster: ClusterView) -> Iterator[Decision]:
+        """Into what is idle, the smallest gang first, where that pays."""
+        pool = Pool.of(cluster, self._changes, self.tick)
+        able = []
+        for claim in pool.runs:
+            ((group, rungs),) = claim.ladders.items()
+            at_now = next((rung for rung, (gang, _) in enumerate(rungs) if claim.run and gang == claim.run.gang), None)
+            if at_now is not None:
+                pool.give(claim, group, at_now)
+                able.append(claim)
+        given = able
+        while able := [claim for claim in able if pool.grows(claim)]:
+            least = min(able, key=lambda claim: claim.gang)
+            pool.give(least, least.group, least.rung + 1)
+        yield from Settling(cluster, self.place, _worth).decisions(given, [])
+
+    def _rested(self, run: Running, cluster: ClusterView) -> bool:
+        free = run.job.preemptible and run.share == 1 and not run.stopping and run.goes is None
+        return free and run.since < cluster.now and self._changes.since(run) <= cluster.now - self.tick
 
     def _moves(self, cluster: ClusterView) -> Iterator[Move]:
         for run in [run for run in cluster.running if len(run.placement) > 1]:
-            movable = run.job.preemptible and run.share == 1 and not run.stopping and run.goes is None
-            rested = movable and self._changes.since(run) <= cluster.now - self.tick
-            if rested and (placement := self._nearer(run, cluster)) is not None:
+            if self._rested(run, cluster) and (placement := self._nearer(run, cluster)) is not None:
                 yield Move(run.job.id, placement)
 
     def _nearer(self, run: Running, cluster: ClusterView) -> Placement | None:
@@ -143,7 +166,7 @@ class Gandiva:
             return None
         pays = at(run.job, placement, room) >= WORTH * at(run.job, run.placement, room)
         claim = Claim(run.job, run, 0.0, {})
-        return placement if pays and _movable(run, cluster) and allowed(claim, placement, room) else None
+        return placement if pays and movable(run, run.gang, cluster) and allowed(claim, placement, room) else None
 
     def _note(self, decision: Decision, cluster: ClusterView) -> None:
         if isinstance(decision, Preempt):
@@ -151,31 +174,17 @@ class Gandiva:
         self._changes.note(decision, cluster)
 
 
-def together(one: Job, other: Job, kind: str) -> float:
-    """The sum of the parts of their rates that two jobs keep on one accelerator, 0 where nobody measured it."""
-    mine, its = builtin().kept(one.profile, other.profile, kind), builtin().kept(other.profile, one.profile, kind)
-    return 0.0 if not mine or not its else mine + its
+def _worth(claim: Claim) -> bool:
+    """Whether a run that could grow is so much faster then."""
+    now = None if claim.run is None else dict(claim.ladders[claim.group]).get(claim.run.gang)
+    return now is not None and claim.rate >= WORTH * now
 
 
-def _fit(one: Job, other: Job, placement: Placement, cluster: ClusterView) -> bool:
-    """Whether both may stand on one place, half each."""
-    trial = cluster.room.scratch()
-    try:
-        trial.take(one, placement, HALF)
-        trial.take(other, placement, HALF)
-    except InvalidDecision:
-        return False
-    return True
-
-
-def _movable(run: Running, cluster: ClusterView) -> bool:
+def movable(run: Running, gang: int, cluster: ClusterView) -> bool:
+    """Whether the kind of a run lets it have this gang, or another place."""
     known = facts(cluster.room.kind_of(run.placement[0][1][0]) or "")
-    return known is None or (known.moves and known.admits(run.gang))
-
-
-def _submitted(job: Job, _: ClusterView) -> float:
-    return job.submit
+    return known is None or (known.moves and known.admits(gang))
 
 
 gandiva = Gandiva()
-"""Turns of six minutes, packing and migration."""
+"""Turns of six minutes, packing, migration, growth."""

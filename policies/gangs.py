@@ -13,12 +13,14 @@ import numpy as np
 
 from ..envs.cluster import ClusterView
 from ..envs.kinds import kind as facts
-from ..envs.paces import at, pace
+from ..envs.laws.speed import Speed
+from ..envs.paces import LAW, at
 from ..envs.reclaims import to_come
 from ..envs.room import Room
 from ..envs.roster import Running
 from ..envs.shares import thousandths
 from ..envs.space import Space
+from ..envs.throughputs import opened
 from ..envs.vocabulary import Decision, Move, Resize, Start
 from ..traces.job import Job
 from .turns import Recall
@@ -115,15 +117,17 @@ class Pool:
         left: accelerators of each group that are not given yet.
         runs: the runs that may be touched, in the order they began.
         elastic: whether the world resizes runs.
+        law: by whose tables rates are told.
     """
 
     room: Space
     left: dict[str, int]
     runs: list[Claim]
     elastic: bool
+    law: Speed = LAW
 
     @classmethod
-    def of(cls, cluster: ClusterView, changes: Changes, rest: float, rigid: bool = False) -> Pool:
+    def of(cls, cluster: ClusterView, changes: Changes, rest: float, rigid: bool = False, law: Speed = LAW) -> Pool:
         """What a ledger has to divide, if runs may be touched that had `rest` seconds since anything changed.
 
         If all are `rigid` those that were packed have part in it too: they are stopped at most.
@@ -133,12 +137,12 @@ class Pool:
         runs = [run for run in free if changes.since(run) <= cluster.now - max(rest, TINY)]
         for run in runs:
             room.release(run)
-        claims = [_running(run, room, elastic, changes.done(run, cluster)) for run in runs]
-        return cls(room, dict(room.count), claims, elastic)
+        claims = [_running(run, room, elastic, law, changes.done(run, cluster)) for run in runs]
+        return cls(room, dict(room.count), claims, elastic, law)
 
     def waiting(self, job: Job, cluster: ClusterView) -> Claim:
         """The claim of a job that waits."""
-        ladders = {group: ladder(job, group, self.room, self.elastic) for group in self.room.accepted(job)}
+        ladders = {group: ladder(job, group, self.room, self.elastic, self.law) for group in self.room.accepted(job)}
         return Claim(job, None, _left(job, cluster.attained(job.id)), ladders)
 
     def open(self, claim: Claim) -> str | None:
@@ -181,12 +185,12 @@ def _free(run: Running) -> bool:
     return run.job.preemptible and run.gang > 0 and not run.stopping and run.goes is None
 
 
-def _running(run: Running, room: Room, elastic: bool, done: float) -> Claim:
+def _running(run: Running, room: Room, elastic: bool, law: Speed, done: float) -> Claim:
     group = room.bays[room.seat[run.placement[0][1][0]][0]].group
     known = facts(room.kind_of(run.placement[0][1][0]) or "")
     movable = elastic and (known is None or known.moves)
     job = run.job if movable else replace(run.job, gang=run.gang, min_gang=None, max_gang=None)
-    rungs = ladder(job, group, room, movable)
+    rungs = ladder(job, group, room, movable, law)
     return Claim(run.job, run, _left(run.job, done), {group: rungs})
 
 
@@ -202,18 +206,18 @@ def bounds(job: Job, elastic: bool = True) -> tuple[int, int]:
     return job.min_gang or job.gang, job.max_gang or job.gang
 
 
-def ladder(job: Job, group: str, room: Room, elastic: bool) -> tuple[tuple[int, float], ...]:
+def ladder(job: Job, group: str, room: Room, elastic: bool, law: Speed = LAW) -> tuple[tuple[int, float], ...]:
     """The gangs of a group that a job could have, each with its rate, without those no faster than a smaller one."""
     low, high = bounds(job, elastic)
     high, size = min(high, room.total[group]), room.largest[group]
-    key = job.profile, job.kinds, job.gang, low, high, group, size
+    key = job.profile, job.kinds, job.gang, low, high, group, size, law
     if key not in _known:
         if len(_known) >= MOST_KNOWN:
             _known.clear()
         kind = group.partition("@")[0]
-        known, rungs = facts(kind), list[tuple[int, float]]()
+        known, rungs, tables = facts(kind), list[tuple[int, float]](), opened(law.profiles)
         for gang in range(low, high + 1):
-            rate = pace(job, kind, gang, gang > size)
+            rate = law.pace(tables, job, kind, gang, gang > size)
             if (known is None or known.admits(gang)) and (not rungs or rate > rungs[-1][1]):
                 rungs.append((gang, rate))
         _known[key] = tuple(rungs)

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..envs.cluster import ClusterView
+from ..envs.laws.speed import Speed
 from ..envs.placement import Place, packed
 from ..envs.roster import Floats
 from ..envs.vocabulary import Decision
@@ -53,17 +54,20 @@ class Pollux:
         rest: seconds that a run has before it is stopped, and between two changes of its gang.
         place: where a job may stand.
         tick: seconds of a round; 60 in the paper.
+        law: the tables by which it knows how fast gangs are.
+        longest_restart: seconds, half of what a run has at least: else it could be stopped before it has done a thing.
     """
 
     restart: float = 30.0
     rest: float = 360.0
     place: Place = packed
     tick: float = 60.0
-    longest_restart: float = 360.0
+    law: Speed = field(default_factory=Speed)
+    longest_restart: float = 180.0
     needs: Needs = frozenset({"elastic"})
-    _changes: Changes = field(default_factory=Changes, repr=False)
-    _session: object = field(default=None, repr=False)
-    _round: float = field(default=-np.inf, repr=False)
+    _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)
+    _session: object = field(default=None, init=False, repr=False, compare=False)
+    _round: float = field(default=-np.inf, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts of small jobs, and once a round what makes the division real."""
@@ -72,7 +76,7 @@ class Pollux:
         if self._session is cluster and cluster.now < self._round + self.tick and len(cluster.running):
             return
         self._session, self._round = cluster, cluster.now
-        pool = Pool.of(cluster, self._changes, self.rest)
+        pool = Pool.of(cluster, self._changes, self.rest, law=self.law)
         if not len(cluster.pending) and not any(len(rungs) > 1 for c in pool.runs for rungs in c.ladders.values()):
             return
         given = self.divided(pool, cluster)

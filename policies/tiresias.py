@@ -66,6 +66,7 @@ class Tiresias:
         gittins: within a queue by index, not by time.
         place: where a job may stand.
         tick: seconds between looks, and the least that a run has before it is stopped.
+        longest_restart: seconds, half of what a run has at least: else it could be stopped before it has done a thing.
     """
 
     thresholds: tuple[float, ...] = (3250.0, 7200.0, 18000.0)
@@ -73,13 +74,13 @@ class Tiresias:
     gittins: bool = False
     place: Place = by_profile
     tick: float = 360.0
-    longest_restart: float = 360.0
+    longest_restart: float = 180.0
     needs: Needs = NOTHING
-    _promotions: Recall[tuple[float, float]] = field(default_factory=Recall, repr=False)
-    _seen: Recall[float] = field(default_factory=Recall, repr=False)
-    _ends: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
-    _last: list[float] = field(default_factory=list, repr=False)
-    _known: dict[tuple[int, float], float] = field(default_factory=dict, repr=False)
+    _promotions: Recall[tuple[float, float]] = field(default_factory=Recall, init=False, repr=False, compare=False)
+    _seen: Recall[float] = field(default_factory=Recall, init=False, repr=False, compare=False)
+    _ends: Floats = field(default_factory=lambda: np.zeros(0), init=False, repr=False, compare=False)
+    _last: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
+    _known: dict[tuple[int, float], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts, and stops for those who come first."""

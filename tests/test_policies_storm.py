@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import storm
+from gpuyard.envs.nodes import parse
 from gpuyard.envs.session import Policy, Session
+from gpuyard.envs.sim import SimWorld
+from gpuyard.envs.vocabulary import Stopped
 from gpuyard.experiments.names import policy
-from gpuyard.traces.job import Trace
+from gpuyard.traces.job import Job, Trace
 from witness import Witness
 
 HASTY: dict[str, Callable[[], Policy]] = {
@@ -48,3 +51,16 @@ def test_all_that_is_decided_in_a_storm_is_legal(name: str, trace: Trace, seed: 
             witness.follow(entry)
         seen = len(session.log.entries)
     assert session.log.replay().state() == session.cluster.state()
+
+
+@pytest.mark.parametrize("name", ["tiresias", "tiresias_gittins", "gandiva", "afs", "optimus", "pollux"])
+def test_with_the_longest_restart_that_it_takes_all_come_to_an_end(name: str) -> None:
+    """Nine jobs of an hour, on two accelerators: whoever is stopped has done something."""
+    one = replace(policy(name))  # type: ignore[type-var]
+    jobs = tuple(Job(n, 60.0 * n, 1 + n % 2, estimate=3600.0) for n in range(9))
+    trace = Trace(jobs, {job.id: 3600.0 for job in jobs})
+    world = SimWorld(trace, parse("1x2:V100"), restart=one.longest_restart, tick=one.tick)  # type: ignore[attr-defined]
+    log = Session(world).play(one)
+    stops = [entry for entry in log.entries if isinstance(entry, Stopped)]
+    assert {stop.job for stop in stops if stop.reason == "finished"} == set(trace.durations)
+    assert len(stops) < 400
