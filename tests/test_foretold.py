@@ -135,6 +135,18 @@ def test_windows_share_their_fits_and_nothing_is_fitted_twice(monkeypatch: pytes
         played(window)
 
 
+def test_a_window_fits_nothing_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,500 jobs end in it: it crosses a count at which longer histories are fitted, and leaves that to them."""
+    trace = with_estimates(replace(TRACE, past=None), "predicted")
+    assert trace.past is not None
+    window = trace.of(trace.jobs[1500:]).rebased()
+    first = Runtimes(window.past, trace.jobs[1500].submit)
+    assert first.forest is not None
+    assert boosting.due(first._before + 1500) > boosting.due(first._before)
+    monkeypatch.setattr("gpuyard.envs.runtimes.boosted", lambda *_: pytest.fail("fitted again"))
+    played(window)
+
+
 def test_equal_inputs_equal_logs_and_the_log_replays(tmp_path) -> None:  # type: ignore[no-untyped-def]
     slow = compressed(replace(TRACE, past=None), 0.4)
     trace, again = with_estimates(slow, "predicted"), with_estimates(slow, "predicted")
