@@ -18,10 +18,13 @@ CUT = 500
 """Rows of the first fit."""
 GROWTH, MOST_NEW = 1.5, 10_000
 """The next fit is due when there are so many times as many rows, or so many more."""
-MOST_ROWS = 20_000
-"""The latest rows alone are fitted: what people run changes over months."""
-SETTINGS = {"max_iter": 30, "learning_rate": 0.05, "max_leaf_nodes": 6, "min_samples_leaf": 300, "max_bins": 64}
-"""Slow and coarse: clusters change from week to week, and larger forests learnt last month by heart (Philly)."""
+MOST_ROWS = 60_000
+"""The latest rows alone are fitted, so that a fit never takes more than a second or so."""
+SETTINGS = {"max_iter": 30, "learning_rate": 0.05, "max_leaf_nodes": 4, "min_samples_leaf": 150, "max_bins": 64}
+"""Slow and coarse: clusters change from week to week, and larger forests learn last month by heart.
+
+Of some 30 sets of settings that of the least losses on the first 70 % of Philly.
+"""
 
 
 def due(rows: int) -> int:

@@ -19,7 +19,7 @@ LAST = 24
 FEW = 3
 """From so many on a kind's own quantiles are better than those of a wider kind."""
 ALIKE = ("like", "user", "tenant", "all")
-"""Narrow to wide: same user (or tenant), gang, model family, group and name; same user; same tenant; everybody."""
+"""Narrow to wide: same user (or tenant), gang, accelerators, model family, group and name; user; tenant; everybody."""
 OF_KIND = ("count", "p50", "p90", "last", "since")
 ASKED = ("gang", "share", "memory", "cpus", "priority", "hour", "day")
 FEATURES = (*ASKED, *(f"{kind}_{name}" for kind in ALIKE for name in OF_KIND), "rolling_p50", "rolling_p90")
@@ -37,7 +37,7 @@ Kind = tuple[Hashable, ...]
 def kinds(job: Job) -> tuple[Kind | None, ...]:
     """The kinds of `ALIKE` that it belongs to, None where it does not say."""
     who = job.user if job.user is not None else job.tenant
-    like = ("like", who, job.gang, job.profile, job.group, job.name)
+    like = ("like", who, job.gang, job.kinds, job.profile, job.group, job.name)
     user = None if job.user is None else ("user", job.user)
     return like, user, None if job.tenant is None else ("tenant", job.tenant), ("all",)
 

@@ -3,10 +3,10 @@
     log1p(quantile) = log1p(rolling quantile) + forest(features)
 
 The rolling quantile is that of the last 24 ends of the narrowest kind of jobs that has had a few: of the same user (or
-tenant), gang, model and name, of the same user, of the same tenant, of all. Boosted trees learn what to add to it from
-`recent.FEATURES`, when `boosting.CUT` jobs have ended and again as more have. Helios' QSSF merges a rolling estimate
-and LightGBM too, by a fixed weight (Hu et al., SC 2021, section 4.2). Trees that predict run times themselves, without
-the rolling quantiles to begin with, were worse on Philly than the rolling quantiles alone.
+tenant), gang, accelerators, model and name, of the same user, of the same tenant, of all. Boosted trees learn what to
+add to it from `recent.FEATURES`, when `boosting.CUT` jobs have ended and again as more have. Helios' QSSF merges a
+rolling estimate and LightGBM too, by a fixed weight (Hu et al., SC 2021, section 4.2). Trees that predict run times
+themselves, without the rolling quantiles to begin with, were worse on Philly than the rolling quantiles alone.
 
 Helios finds like names by their Levenshtein distance; here names are alike when they are equal, and the public traces
 that have names are few.
@@ -25,10 +25,12 @@ from .boosting import CUT, MOST_ROWS, Forest, boosted, due
 from .recent import ROLLING, Recent, Told, rows_of, told
 
 QUANTILES = (0.5, 0.9)
+OWN = 2000
+"""Ends in a window between fits of its own; until then its rolling quantiles alone learn from what ends in it."""
 
 
 class Runtimes:
-    """Predicts run times, and learns as jobs end. Short windows fit nothing anew: that takes `CUT` ends of their own.
+    """Predicts run times, and learns as jobs end. Short windows fit nothing anew: that takes `OWN` ends of their own.
 
     Args:
         past: what was there before; None to begin with nothing.
@@ -45,7 +47,8 @@ class Runtimes:
         self._rows: list[list[float]] = []
         self._runs: list[float] = []
         self._cut = due(self._before)
-        self._again = CUT if self._cut else 0
+        self._pause = OWN if self._cut else CUT
+        self._again = OWN if self._cut else 0
         self.forest = self._of_past(self._cut)
 
     def submitted(self, job: Job, now: float) -> tuple[float, float]:
@@ -72,7 +75,7 @@ class Runtimes:
         self._rows.append(known[1])
         self._runs.append(run)
         if len(self._runs) >= self._again and (cut := due(self._before + len(self._runs))) > self._cut:
-            self._cut, self._again = cut, len(self._runs) + CUT
+            self._cut, self._again = cut, len(self._runs) + self._pause
             self.forest = self._with_own()
 
     def _of_past(self, cut: int) -> Forest | None:

@@ -40,6 +40,8 @@ STEP = 600.0
 """Seconds between the moments at which the demand is foretold."""
 WEEK = 604800.0
 DAY = 86400.0
+DAYS = 7
+"""The same minutes of so many days are a forecast too, their median and 90th percentile: others give but one number."""
 FEW = 3
 """A user's own mean counts from so many ends on; the mean of all until then."""
 Row = dict[str, Any]
@@ -154,6 +156,9 @@ def _scored(demand: Demand, times: Floats, rows: Floats) -> Iterator[Row]:
         for name, lag in (("a week ago", WEEK), ("a day ago", DAY), ("just now", ahead)):
             same = came(times - lag + ahead) - came(times - lag)
             told[name] = same, same
+        days = np.stack([came(times - DAY * n + ahead) - came(times - DAY * n) for n in range(1, DAYS + 1)])
+        low, high = np.quantile(days, (0.5, 0.9), axis=0)
+        told[f"last {DAYS} days"] = low, high
         for name, (low, high) in told.items():
             yield {
                 "predictor": name,

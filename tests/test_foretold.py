@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real import REAL, needs_real
 
 from gpuyard.envs import boosting
 from gpuyard.envs.demand import AHEAD, Arrivals, Demand, features
@@ -21,17 +24,27 @@ from gpuyard.envs.recent import PRIOR, told
 from gpuyard.envs.roster import Columns
 from gpuyard.envs.runtimes import Runtimes
 from gpuyard.envs.scenario import of_cluster, scenario
-from gpuyard.envs.session import Session
+from gpuyard.envs.session import Session, World
 from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.vocabulary import Event, Foreseen, Preempt, Start, Stopped, Submitted
+from gpuyard.executor.debug import DebugWorld
 from gpuyard.experiments.names import policy
 from gpuyard.traces.estimates import with_estimates
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.source import open_trace
 from gpuyard.traces.windows import compressed, fingerprint, windows
+from worlds import NODES, Ask, WorldContract, job_of
 
 DAY = 86400.0
 TRACE = with_estimates(open_trace("synthetic:philly,jobs=3000,largest=8,seed=3"), "predicted")
+
+
+class TestForetold(WorldContract):
+    """Around a world that keeps the contract it keeps it too."""
+
+    def make(self, asks: Sequence[Ask], folder: Path) -> World:
+        jobs, seconds = [job_of(n, ask) for n, ask in enumerate(asks)], {n: ask.seconds for n, ask in enumerate(asks)}
+        return Foretold(DebugWorld(NODES, jobs, seconds, failing={n for n, ask in enumerate(asks) if ask.fails}))
 
 
 def played(trace: Trace, name: str = "sjf", cluster: str = "4x8:V100") -> Log:
@@ -122,6 +135,18 @@ def test_windows_share_their_fits_and_nothing_is_fitted_twice(monkeypatch: pytes
         played(window)
 
 
+def test_a_window_fits_nothing_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,500 jobs end in it: it crosses a count at which longer histories are fitted, and leaves that to them."""
+    trace = with_estimates(replace(TRACE, past=None), "predicted")
+    assert trace.past is not None
+    window = trace.of(trace.jobs[1500:]).rebased()
+    first = Runtimes(window.past, trace.jobs[1500].submit)
+    assert first.forest is not None
+    assert boosting.due(first._before + 1500) > boosting.due(first._before)
+    monkeypatch.setattr("gpuyard.envs.runtimes.boosted", lambda *_: pytest.fail("fitted again"))
+    played(window)
+
+
 def test_equal_inputs_equal_logs_and_the_log_replays(tmp_path) -> None:  # type: ignore[no-untyped-def]
     slow = compressed(replace(TRACE, past=None), 0.4)
     trace, again = with_estimates(slow, "predicted"), with_estimates(slow, "predicted")
@@ -148,6 +173,32 @@ def test_what_has_not_ended_changes_nothing(number: int, name: str, seed: int) -
     longer = {j: d if j in over else d + rng.choice([1.0, 1e4, 1e7]).item() for j, d in trace.durations.items()}
     poisoned = with_estimates(replace(trace, durations=longer, past=None), "predicted")
     assert until(log, time) == until(played(poisoned, name), time)
+
+
+@needs_real
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["qssf", "easy(sjf)"])
+def test_what_has_not_ended_changes_nothing_on_philly(name: str) -> None:
+    """A window of 1,500 of Philly's jobs with 6,000 before it, at three moments of it.
+
+    Whatever has not ended by then, before the window or in it, is made to last 40 days longer.
+    """
+    whole = replace(open_trace(f"philly:{REAL / 'philly' / 'philly.csv.gz'}").first(7500), past=None)
+    log = played(window := part(whole, whole.durations), name, "16x8:V100")
+    for number in (0, 700, 1400):
+        time = window.jobs[number].submit
+        over = {e.job for e in until(log, time) if isinstance(e, Stopped) and e.reason == "finished"}
+        begins = whole.jobs[6000].submit
+        over |= {j.id for j in whole.jobs[:6000] if j.submit + whole.durations[j.id] < begins}
+        longer = {j: d if j in over else d + 40 * DAY for j, d in whole.durations.items()}
+        assert sum(longer[j] != d for j, d in whole.durations.items()) >= 100
+        assert until(log, time) == until(played(part(whole, longer), name, "16x8:V100"), time)
+
+
+def part(whole: Trace, durations: dict[int, float] | Any) -> Trace:
+    """The last 1,500 jobs of 7,500, of a trace with these run times."""
+    trace = with_estimates(replace(whole, durations=durations), "predicted")
+    return trace.of(trace.jobs[6000:7500]).rebased()
 
 
 @given(st.integers(1000, 2800), st.integers(0, 9))
