@@ -155,7 +155,10 @@ class Starts:
 
     def menu(self, cluster: ClusterView) -> Menu:
         """What can be decided now: rows of candidates, empty rows, and the row of waiting."""
-        keys = candidates(cluster, self.k)
+        return self.of(cluster, candidates(cluster, self.k))
+
+    def of(self, cluster: ClusterView, keys: list[int]) -> Menu:
+        """The menu of these candidates, at most k."""
         columns = cluster.pending.columns
         those = columns.of(keys)
         order = those[Columns.ORDER].argsort()

@@ -43,7 +43,9 @@ class Evolving:
             waiting = self._tight(rule, waiting)
             self.school.validate(of_rule(rule, waiting), 0, "as the teacher")
             scale = [8.0 if name in LOGARITHMS else 2.0 for name in self.school.yard.codec.row]
-            self.search = Evolution(np.array([*rule, waiting]), np.array([*scale, 8.0]), self.args.population)
+            self.search = Evolution(
+                np.array([*rule, waiting]), np.array([*scale, 8.0]), self.args.population, self.args.sigma
+            )
             self.school.state["taught"] = True
         try:
             self._search()

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..envs.codec import Starts
+from ..envs.commits import Commits
 from ..envs.full import Full
 from ..envs.rates import Mix
 from ..envs.scenario import Scenario
@@ -73,7 +74,7 @@ class Yard:
 
     trace: Trace
     world: Scenario
-    codec: Starts | Full
+    codec: Starts | Commits | Full
     wanted: Wanted
     jobs: int
     squeeze: float = 1.0

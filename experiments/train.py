@@ -19,6 +19,7 @@ import click
 import numpy as np
 
 from ..envs.codec import Starts
+from ..envs.commits import Commits
 from ..envs.full import Full
 from ..envs.nodes import describe
 from ..envs.scenario import Scenario
@@ -69,7 +70,7 @@ class Train:
     algorithm: Literal["ppo", "es"] = option(
         "ppo", help="Imitation and MaskablePPO, or evolution strategies on a linear score: the cheap baseline."
     )
-    menu: Literal["starts", "full"] = option(
+    menu: Literal["starts", "full", "commits", "passes"] = option(
         "starts", help="What it may decide: which job starts, or all that the world can make real."
     )
     objective: str = option(
@@ -105,6 +106,7 @@ class Train:
     validate_every: int = option(50_000, help="Decisions between two validations.")
     generations: int = option(40, help="Generations of evolution strategies.")
     population: int = option(14, help="Policies in a generation.")
+    sigma: float = option(0.25, help="How far the first generation's samples stray: 1 is far.")
     episodes: int = option(24, help="Windows that each of them plays, the same for all.")
     validate_generations: int = option(5, help="Generations between two validations.")
     workers: int | None = option(None, help="Processes of evolution strategies; as many as there are cores by default.")
@@ -128,7 +130,7 @@ class Train:
             raise BadInput(f"--tick {self.tick}: give seconds above 0")
         if not 0 < self.squeeze <= 1:
             raise BadInput(f"--squeeze {self.squeeze}: give a factor above 0, at most 1")
-        for name in ("rate", "entropy"):
+        for name in ("rate", "entropy", "sigma"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise BadInput(f"--{name} {getattr(self, name)}: give a number, 0 or more")
         positive("limit", self.limit)
@@ -153,10 +155,12 @@ class Train:
         told = {name: value for name, value in asdict(self).items() if name not in LATER}
         return told | {"begin": None if self.begin is None else str(self.begin), "teacher": list(self.teacher)}
 
-    def codec(self) -> Starts | Full:
+    def codec(self) -> Starts | Commits | Full:
         """What it sees and chooses from."""
         if self.menu == "starts":
             return Starts(self.k or 32, place(self.placement))
+        if self.menu in ("commits", "passes"):
+            return Commits(self.k or 32, place(self.placement), self.menu == "passes")
         goals = wanted(self.objective, self.draw)
         shown = goals.shown(np.array(goals.weights))
         return Full(self.k or 48, place(self.placement), quantum=self.quantum, weights=shown)

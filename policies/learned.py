@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ..envs import placement as placements
 from ..envs.cluster import ClusterView
 from ..envs.codec import Observation, Starts
+from ..envs.commits import Commits
 from ..envs.full import Full
 from ..envs.offers.offer import known
 from ..envs.placement import Place
@@ -75,13 +76,15 @@ def of_rule(rule: npt.NDArray[np.float32], waiting: float, width: int = 1) -> di
     return found
 
 
-def codec_of(said: Mapping[str, Any]) -> Starts | Full:
+def codec_of(said: Mapping[str, Any]) -> Starts | Commits | Full:
     """The codec that a card tells of. Raises KeyError, TypeError or ValueError where it cannot be."""
     place, k = _place(said["place"]), said["k"]
     if type(k) is not int or not 1 <= k <= MOST:
         raise ValueError(f"k {k}")
     if said["name"] == "Starts":
         return Starts(k, place)
+    if said["name"] == "Commits":
+        return Commits(k, place, bool(said["backfill"]))
     if said["name"] != "Full":
         raise ValueError(f"codec {said['name']}")
     offers, quantum = tuple(said["offers"]), float(said["quantum"])
@@ -91,9 +94,11 @@ def codec_of(said: Mapping[str, Any]) -> Starts | Full:
     return Full(k, place, offers, quantum, weights)
 
 
-def told_of(codec: Starts | Full) -> dict[str, Any]:
+def told_of(codec: Starts | Commits | Full) -> dict[str, Any]:
     """What a card tells of a codec."""
     told: dict[str, Any] = {"name": type(codec).__name__, "k": codec.k, "place": codec.place.__name__}
+    if isinstance(codec, Commits):
+        told["backfill"] = codec.backfill
     if isinstance(codec, Full):
         told |= {"offers": list(codec.offers), "quantum": codec.quantum, "weights": codec.weights.tolist()}
     return told
@@ -113,7 +118,7 @@ class Learned:
     """
 
     weights: Weights = field(repr=False)
-    codec: Starts | Full
+    codec: Starts | Commits | Full
     card: Mapping[str, Any] = field(repr=False)
     place: Place = placements.packed
     needs: Needs = NOTHING

@@ -76,10 +76,11 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Line:
-    """A linear score on any features of a full menu's rows, largest first; waiting has the score 0.
+    """A linear score on any features of a menu's rows, largest first; waiting has the score 0.
 
     Attributes:
         weights: feature -> weight. What is not named counts 0: a kind of decision that has no weight is never taken.
+            Names that a menu does not show are passed over.
     """
 
     weights: Mapping[str, float]
@@ -90,13 +91,12 @@ class Line:
         return int(np.where(mask, scores, -np.inf).argmax())
 
     def _of(self, count: int) -> Vector:
-        assert count == len(Full.row), "a line is for full menus"
-        return self.line(Full.row)[0]
+        return self.line(Full.row if count == len(Full.row) else ROW)[0]
 
     def line(self, row: Sequence[str]) -> tuple[Vector, float]:
         """The weights of a row's features, and the score of waiting."""
-        never = {f"is_{verb}": -256.0 for verb in VERBS}
-        return _vector({**never, **self.weights}, row), 0.0
+        told = {f"is_{verb}": -256.0 for verb in VERBS} | dict(self.weights)
+        return _vector({name: weight for name, weight in told.items() if name in row}, row), 0.0
 
 
 def _vector(weights: Mapping[str, float], row: Sequence[str]) -> Vector:
@@ -128,6 +128,17 @@ The first ones start whatever fits; `easy-` ones backfill over their own order, 
 backfill by another order; `strict-` ones let the first of the line block it. `short-squared` is estimate^2 x gang.
 """
 
+ROOMY: Mapping[str, Line] = {
+    f"shortest-leaving-{name}": Line(
+        {"candidate": size - 16.0, "known": 16.0, "estimate": -8.0, "upper": -8.0, "leaves": room, "is_start": 0.0}
+    )
+    for name, size, room in (("a-little", 9.0, 12.0), ("some", 7.0, 12.0), ("much", 7.0, 8.0))
+}
+"""Shortest first, and the longer a job is expected to run the more must stay free beside it: with nothing left free, of
+`shortest-leaving-some`, e^7 s (18 minutes; the geometric mean of its median and its 90th percentile), a day with 5 % of
+the accelerators. A cluster's room is kept for who comes next: short jobs, mostly. After size-based assignment, Harchol-Balter,
+Crovella and Murta, "On choosing a task assignment policy for a distributed server system", JPDC 59 (1999)."""
+
 SRTF = {"left": -16.0, "is_start": 64.0, "victim_left": 16.0, "is_preempt": -1.0}
 LAS = {"attained": -16.0, "gang": -11.0, "is_start": 64.0, "victim_served": 16.0, "is_preempt": -8.0}
 FAST = {"pace": 11.0}
@@ -153,4 +164,4 @@ LINES: Mapping[str, Line] = {
 
 def teachers(codec: Codec) -> Mapping[str, Teacher | Line]:
     """The rules for a codec's menus."""
-    return {**TEACHERS, **LINES} if isinstance(codec, Full) else TEACHERS
+    return {**TEACHERS, **ROOMY, **(LINES if isinstance(codec, Full) else {})}

@@ -1,0 +1,110 @@
+"""The codec of a stricter game: whoever is chosen is waited for, whether it fits or not.
+
+So RLScheduler (Zhang et al., SC 2020) and the heuristics of its tables are played: the job that a policy chooses is
+committed to, and until it fits nobody else is chosen, however short. With backfilling it is promised once when it will
+fit, by estimates; then whoever fits and would end before that starts, first come first served.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from gymnasium import spaces
+
+from .cluster import ClusterView
+from .codec import Menu, Starts, candidates
+from .features import ROW, WHOLE, expected_ends, time_to_fit
+from .placement import Place, packed
+from .roster import Columns
+from .vocabulary import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    """To whom a policy has committed itself in a cluster, and when it should fit by estimates."""
+
+    cluster: ClusterView
+    job: int
+    by: float
+
+
+@dataclass(slots=True)
+class Commits:
+    """Choices of a waiting job that is waited for. Waiting is not chosen: it is what comes of a choice.
+
+    Args:
+        k: candidates shown at most.
+        place: proposes each candidate's placement.
+        backfill: who cannot delay the chosen one starts before it, by estimates; nobody chooses who.
+    """
+
+    k: int = 32
+    place: Place = packed
+    backfill: bool = False
+    row: ClassVar[tuple[str, ...]] = ROW
+    whole: ClassVar[tuple[str, ...]] = WHOLE
+    _starts: Starts = field(init=False, repr=False)
+    _promise: _Promise | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Rows are those of starts."""
+        self._starts = Starts(self.k, self.place)
+
+    @property
+    def observation_space(self) -> spaces.Box:
+        """Float32 of shape (k + 1, features), between -4 and 4."""
+        return self._starts.observation_space
+
+    @property
+    def action_space(self) -> spaces.Discrete:
+        """k candidates, then waiting."""
+        return self._starts.action_space
+
+    def menu(self, cluster: ClusterView) -> Menu:
+        """All candidates; or, while somebody is waited for, who starts now: it or who may pass it, or nobody."""
+        if (promise := self._waited_for(cluster)) is None:
+            return self._free(cluster)
+        menu = self._starts.of(cluster, [promise.job])
+        if not menu.mask[0]:
+            menu = self._starts.of(cluster, self._passing(cluster, promise) if self.backfill else [])
+        menu.mask[-1] = not menu.mask[:-1].any()
+        return menu
+
+    def _waited_for(self, cluster: ClusterView) -> _Promise | None:
+        promise = self._promise
+        held = promise is not None and promise.cluster is cluster and promise.job in cluster.pending
+        return promise if held else None
+
+    def _free(self, cluster: ClusterView) -> Menu:
+        """Everybody may be chosen, who does not fit too."""
+        starts = self._starts.of(cluster, candidates(cluster, self.k))
+        jobs, fits = starts.jobs, starts.mask[:-1].copy()
+        starts.mask[: len(jobs)] = True
+        starts.mask[-1] = not jobs
+
+        def choose(row: int) -> tuple[Decision, ...] | None:
+            if row >= len(jobs):
+                return None
+            if fits[row]:
+                return starts.choose(row)
+            self._promise = _Promise(cluster, jobs[row], self._fits_at(cluster, jobs[row]))
+            return ()
+
+        look = lambda row: (starts.choose(row) or ()) if row < len(jobs) else ()  # noqa: E731
+        return Menu(starts.mask, jobs, choose, starts.observe, look)
+
+    def _fits_at(self, cluster: ClusterView, job: int) -> float:
+        ends, freed = expected_ends(cluster)
+        gang = cluster.pending.columns.of([job])[Columns.GANG]
+        return cluster.now + float(time_to_fit(gang, float(cluster.room.spare), ends, freed, cluster.now)[0])
+
+    def _passing(self, cluster: ClusterView, promise: _Promise) -> list[int]:
+        """The oldest that fits and would end before the promise, if there is one."""
+        columns, room = cluster.pending.columns, cluster.room
+        those = columns.of(list(columns.keys))
+        able = (those[Columns.GANG] <= room.spare) & (cluster.now + those[Columns.ESTIMATE] < promise.by)
+        rows = np.flatnonzero(able)
+        oldest = (columns.keys[row] for row in rows[those[Columns.ORDER][rows].argsort()].tolist())
+        return next(([job] for job in oldest if self.place(cluster.pending[job], room) is not None), [])
