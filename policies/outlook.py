@@ -19,8 +19,10 @@ from ..envs.roster import Floats, Running
 from ..traces.job import Job
 
 HOUR = 3600.0
+DIGITS = 6
+"""Of a mean, after the point: equal values over unequal times are equal."""
 CLOSE = 1 - 1e-9
-"""Below this part of another a value is lower: means of one value over a slot differ in their last digits."""
+"""Below this part of another a sum is lower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Ahead:
 
     def greener(self, until: Floats) -> Floats:
         """Seconds before each of these times at which less than now is expected. Shape of `until`."""
-        return self._sum(until, (self.values < self.present * CLOSE).astype(np.float64))
+        return self._sum(until, (self.values < self.present).astype(np.float64))
 
     def grams(self, until: Floats) -> Floats:
         """What a kW would cause until each of these times, grams/kWh times seconds. Shape of `until`."""
@@ -113,7 +115,7 @@ class Diary:
         """Notes that the last value has held until now, and which holds from now on."""
         while (end := (self.number + 1) * self.slot) <= now:
             self._sum += self.value * (end - self.time)
-            self.means[self.number % len(self.means)] = self._sum / (end - self._since)
+            self.means[self.number % len(self.means)] = round(self._sum / (end - self._since), DIGITS)
             self.time, self._since, self._sum = end, end, 0.0
         self._sum += self.value * (now - self.time)
         self.time, self.value = now, value
@@ -142,7 +144,7 @@ class Outlook:
     _up: dict[str, int] = field(default_factory=dict)
     _site: dict[str, str] = field(default_factory=dict)
     _diaries: dict[str, Diary] = field(default_factory=dict)
-    _ahead: dict[str, Ahead | None] = field(default_factory=dict)
+    _ahead: dict[str, Ahead] = field(default_factory=dict)
     _likely: dict[tuple[str, ...], str] = field(default_factory=dict)
     _cluster: object = None
     _now: float = -1.0
@@ -162,11 +164,11 @@ class Outlook:
             self._look(cluster.room)
         return turned
 
-    def ahead(self, site: str) -> Ahead | None:
-        """What is expected of a site, None where nothing is told."""
+    def ahead(self, site: str) -> Ahead:
+        """What is expected of a site: where nothing is told, no change."""
         if site not in self._ahead:
-            diary = self._diaries.get(site)
-            self._ahead[site] = None if diary is None else diary.ahead()
+            diary = self._diaries.get(site) or self._blank(1.0)
+            self._ahead[site] = diary.ahead()
         return self._ahead[site]
 
     def waiting(self, jobs: Iterable[Job], room: Room) -> list[str]:
@@ -177,19 +179,21 @@ class Outlook:
         """The site where each run stands."""
         return [room.nodes[room.host[run.placement[0][0]]].site or "" for run in runs]
 
-    def at(self, group: str) -> Ahead | None:
+    def at(self, group: str) -> Ahead:
         """What is expected where a group of accelerators stands."""
         return self.ahead(self._site[group])
 
     def _note(self, site: str, grams: float) -> bool:
         diary = self._diaries.get(site)
         if diary is None:
-            slots = max(round(self.day / self.slot), 1)
-            self._diaries[site] = Diary(np.full(slots, np.nan), self.slot, self._now, grams)
+            self._diaries[site] = self._blank(grams)
             return True
         changed = grams != diary.value
         diary.follow(grams, self._now)
         return changed
+
+    def _blank(self, grams: float) -> Diary:
+        return Diary(np.full(max(round(self.day / self.slot), 1), np.nan), self.slot, self._now, grams)
 
     def _of(self, groups: tuple[str, ...]) -> str:
         if groups not in self._likely:

@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..envs.cluster import ClusterView
+from ..envs.paces import at
 from ..envs.placement import Place, packed
 from ..envs.roster import Columns, Floats, Register, Running
 from ..envs.vocabulary import Decision, Preempt, Start
@@ -57,6 +58,7 @@ class WaitAwhile:
         place: where a job may stand.
         slot, day: seconds, of what is expected to come again.
         tick: seconds between looks, and the least that a run has before it is stopped.
+        restart: seconds that a stop is taken to cost, for which greener ones have to suffice too.
         longest_restart: seconds, half of what a run has at least.
     """
 
@@ -67,6 +69,7 @@ class WaitAwhile:
     slot: float = HOUR
     day: float = 24 * HOUR
     tick: float = 600.0
+    restart: float = 60.0
     longest_restart: float = 300.0
     needs: Needs = frozenset({"estimates", "carbon"})
     _outlook: Outlook | None = field(default=None, init=False, repr=False, compare=False)
@@ -99,8 +102,11 @@ class WaitAwhile:
         runs = [run for run in cluster.running if run.since <= latest and _free(run)]
         if not runs:
             return runs
-        left = still(cluster.running.columns.of([run.job.id for run in runs]), cluster.now)
-        waits = self._waits([run.job for run in runs], left, outlook.running(runs, cluster.room), outlook)
+        paces = np.array([at(run.job, run.placement, cluster.room) for run in runs])
+        columns = cluster.running.columns.of([run.job.id for run in runs])
+        left = still(columns, paces * (cluster.now - columns[Columns.SINCE])) / np.minimum(paces, 1.0)
+        sites = outlook.running(runs, cluster.room)
+        waits = self._waits([run.job for run in runs], left + self.restart, sites, outlook)
         return [run for run, later in zip(runs, waits.tolist(), strict=True) if later]
 
     def _waits(self, jobs: Sequence[Job], left: Floats, sites: list[str], outlook: Outlook) -> Mask:
@@ -109,7 +115,7 @@ class WaitAwhile:
         able = ~np.isnan(left) & np.array([job.gang > 0 for job in jobs])
         pieces = np.array([self.interrupts and job.preemptible for job in jobs])
         for site in dict.fromkeys(sites):
-            if (ahead := outlook.ahead(site)) is None or ahead.flat:
+            if (ahead := outlook.ahead(site)).flat:
                 continue
             mine = able & (there == site)
             for rows, whole in ((np.flatnonzero(mine & pieces), False), (np.flatnonzero(mine & ~pieces), True)):
@@ -119,14 +125,12 @@ class WaitAwhile:
         return waits
 
 
-def still(columns: Floats, now: float | None = None) -> Floats:
-    """Seconds that jobs still need, of their columns, NaN without an estimate; of runs with the time `now`.
+def still(columns: Floats, more: Floats | float = 0.0) -> Floats:
+    """Seconds of work that jobs still need, of their columns, NaN without an estimate; runs have done some `more`.
 
     One that has outrun its estimate is expected to need a tenth of what it did.
     """
-    done = columns[Columns.ATTAINED]
-    if now is not None:
-        done = done + now - columns[Columns.SINCE]
+    done = columns[Columns.ATTAINED] + more
     left: Floats = np.maximum(np.maximum(columns[Columns.ESTIMATE] - done, 0.1 * done), 1.0)
     return left
 

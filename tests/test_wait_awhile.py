@@ -29,7 +29,7 @@ Ask = tuple[Job, float]
 
 def hasty(slots: int = 2, **more: Any) -> WaitAwhile:
     """In slots of 10 s, so many a day."""
-    return replace(wait_awhile, **{"slot": 10.0, "day": 10.0 * slots, "tick": 5.0, **more})
+    return replace(wait_awhile, **{"slot": 10.0, "day": 10.0 * slots, "tick": 5.0, "restart": 0.0, **more})
 
 
 def job(number: int, submit: float, seconds: float, deadline: float | None = None, **more: Any) -> Ask:
@@ -130,9 +130,7 @@ def test_who_tells_nothing_does_not_wait() -> None:
 def _outlook(one: WaitAwhile) -> Any:
     tell([job(9, 20.0, 5.0)], "1x1:V100", {}, one, TWO[:3])
     assert one._outlook is not None
-    ahead = one._outlook.ahead("")
-    assert ahead is not None
-    assert not ahead.flat
+    assert not one._outlook.ahead("").flat
     return one._outlook
 
 
