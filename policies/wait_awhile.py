@@ -20,7 +20,9 @@ estimate, without accelerators, or at sites that tell no carbon do not wait.
 
 Left out: jobs known before their time, which the paper's first scenario also runs earlier; other sites, which the paper
 leaves to others too: a job counts with the site where most accelerators are that it accepts. Unlike there, machines are
-not without number, so whoever finds none waits on, at worst past its deadline, and stops cost a restart.
+not without number, so whoever finds none waits on, at worst past its deadline; and stops cost a restart, for which the
+greener hours have to suffice too. Where kinds are unlike, many who begin in one hour also fill the slower, less
+efficient ones, which may cost more carbon than the hour saves: `place` says where, and does not know of it.
 """
 
 from __future__ import annotations
@@ -152,7 +154,9 @@ class Line:
         self.pending = Register[Job](self._view)
 
     def __getattr__(self, name: str) -> Any:
-        """All else is the ledger's."""
+        """All else is the ledger's, but for what a copy in the making does not have yet."""
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self._cluster, name)
 
     def strangers(self) -> list[int]:

@@ -19,7 +19,7 @@ from gpuyard.envs.room import width
 from gpuyard.envs.session import Session
 from gpuyard.envs.vocabulary import Preempt, Resize, Start
 from gpuyard.policies.afs import optimus
-from gpuyard.policies.carbon_scaler import CarbonScaler, carbon_scaler, quickest, taken
+from gpuyard.policies.carbon_scaler import CarbonScaler, carbon_scaler, efficient, quickest, taken
 from gpuyard.policies.gangs import Claim
 from gpuyard.policies.outlook import Ahead
 from gpuyard.traces.job import Job, Trace
@@ -131,12 +131,23 @@ def test_each_has_its_least_before_anybody_has_more() -> None:
 
 
 def test_what_would_be_too_slow_on_another_kind_is_no_reason_to_begin_there() -> None:
-    """On the V100 the green slot suffices; on the K80 the job would have to begin at once."""
-    job = (Job(0, 200.0, estimate=100.0, deadline=400.0, kinds=("K80", "V100"), profile="resnet"), 100.0)
+    """By 390 there are 90 green seconds: enough for the V100, but the K80 needs 100 and would have to begin at once."""
+    job = (Job(0, 200.0, estimate=100.0, deadline=390.0, kinds=("K80", "V100"), profile="resnet"), 100.0)
     told = played([job], hasty(2), grid(*[100.0, 10.0] * 4, slot=100.0), "1x1:K80+1x1:V100")
     assert gangs(told)[0][0] == 300.0
     assert quickest(Claim(job[0], None, 9.0, {"A": ((1, 0.5),), "B": ((2, 1.2),), "C": ()})) == "B"
     assert quickest(Claim(job[0], None, 9.0, {})) == ""
+
+
+def test_the_next_accelerator_is_for_whom_it_brings_most_of_what_one_of_its_gang_does() -> None:
+    """0.7 of one, of a gang of one; 0.2 x 4 of one, of a gang of four; and who has nothing yet comes first."""
+    one = Claim(Job(0, 0.0), None, 9.0, {"A": ((1, 1.0), (2, 1.7))}, "A", 0)
+    four = Claim(Job(1, 0.0, 4), None, 9.0, {"A": ((4, 1.0), (5, 1.2))}, "A", 0)
+    none = replace(one, rung=-1)
+    assert efficient(four, one)
+    assert not efficient(one, four)
+    assert efficient(none, four)
+    assert not efficient(four, none)
 
 
 def greedy(marginal: list[float], slots: list[tuple[float, float]], work: float) -> int:
@@ -180,7 +191,7 @@ def test_the_schedule_is_that_of_the_published_loop(
 
 def test_beyond_the_deadline_a_job_is_to_have_all() -> None:
     ahead = Ahead(10.0, 20.0, 100.0, np.array([10.0, 100.0]), 10.0)
-    assert taken(((1, 1.0), (2, 1.9)), 5.0, ahead, 10.0) == 2
+    assert [taken(((1, 1.0), (2, 1.9)), 5.0, ahead, end) for end in (5.0, 10.0, 12.0, 40.0)] == [2, 2, 2, 0]
 
 
 @given(storm.traces(), st.integers(0, 9), st.integers(0, 30))

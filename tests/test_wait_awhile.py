@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from test_policies import trace as asked
 
 import storm
-from gpuyard.envs.nodes import parse
+from gpuyard.envs.laws.speed import Speed
+from gpuyard.envs.nodes import Accelerator, Node, Nodes, parse
 from gpuyard.envs.session import Session
 from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.vocabulary import Preempt, Start, Stopped
@@ -36,7 +38,9 @@ def job(number: int, submit: float, seconds: float, deadline: float | None = Non
     return Job(number, submit, estimate=seconds, deadline=deadline, **more), seconds
 
 
-def starts(jobs: list[Ask], one: WaitAwhile, fates: list[Fate], cluster: str = "1x1:V100") -> list[tuple[float, int]]:
+def starts(
+    jobs: list[Ask], one: WaitAwhile, fates: list[Fate], cluster: Nodes | str = "1x1:V100"
+) -> list[tuple[float, int]]:
     """When each run begins, and whose it is."""
     told = tell(jobs, cluster, {}, one, fates)
     return [(time, entry.job) for time, entry in told.log.timed() if isinstance(entry, Start)]
@@ -99,6 +103,29 @@ def test_when_the_slot_is_not_as_green_as_it_was_the_deadline_is_kept() -> None:
     assert ended(told) == ends((40.0, 0, "finished", 10.0, 0.0))
 
 
+def test_a_run_is_not_stopped_where_greener_hours_do_not_suffice_for_the_restart_too() -> None:
+    """At 40 it needs 10 s more, and there are 10 green ones by 60."""
+    told = tell([job(0, 20.0, 20.0)], "1x1:V100", {}, hasty(restart=1.0), TWO)
+    assert ended(told) == ends((50.0, 0, "finished", 20.0, 0.0))
+
+
+def test_a_run_on_a_slow_kind_needs_the_longer() -> None:
+    """10 s of a V100, by 60. At 40 a K80 has done less than 3 s of it, and not even half is done by 60."""
+    jobs = [job(0, 20.0, 10.0, deadline=60.0, kinds=("V100", "K80"), profile="resnet")]
+    told = tell(jobs, "1x1:K80", {"speed": Speed()}, hasty(), TWO)
+    assert [(time, entry.job) for time, entry in told.log.timed() if isinstance(entry, Start)] == [(30.0, 0)]
+    assert not said(told, Preempt)
+
+
+def test_a_job_counts_with_the_site_where_most_is_that_it_accepts() -> None:
+    """Of two sites one tells its carbon: with three accelerators it decides, with one it does not."""
+    for count, start in ((1, 20.0), (3, 30.0)):
+        there = tuple(Accelerator(f"b/{n}", "V100") for n in range(count))
+        here = (Accelerator("a/0", "V100"), Accelerator("a/1", "V100"))
+        nodes = (Node("a", here, site="a"), Node("b", there, site="b"))
+        assert starts([job(0, 20.0, 10.0)], hasty(), grid(*[100.0, 20.0] * 6, site="b"), nodes) == [(start, 0)]
+
+
 def test_a_run_that_has_outrun_its_estimate_is_not_stopped_beyond_its_deadline() -> None:
     told = tell([(Job(0, 30.0, estimate=5.0), 60.0)], "1x1:V100", {}, hasty(), TWO)
     assert ended(told)[-1] == pytest.approx((90.0, 0, "finished", 60.0, 0.0))
@@ -132,6 +159,12 @@ def _outlook(one: WaitAwhile) -> Any:
     assert one._outlook is not None
     assert not one._outlook.ahead("").flat
     return one._outlook
+
+
+def test_one_that_was_used_may_be_copied_and_used_anew() -> None:
+    one = hasty()
+    before = starts([job(0, 20.0, 10.0)], one, TWO)
+    assert starts([job(0, 20.0, 10.0)], deepcopy(one), TWO) == starts([job(0, 20.0, 10.0)], one, TWO) == before
 
 
 def test_without_carbon_it_is_easy() -> None:
