@@ -76,6 +76,10 @@ class Elastic:
         pool = Pool.of(cluster, self._changes, self.rest)
         if not len(cluster.pending) and not any(len(rungs) > 1 for c in pool.runs for rungs in c.ladders.values()):
             return
+        yield from self.settled(pool, cluster)
+
+    def settled(self, pool: Pool, cluster: ClusterView) -> Iterator[Decision]:
+        """Divides what there is, and makes that real."""
         given = self.divided(pool, cluster)
         kept = {claim.job.id for claim in given}
         others = [claim for claim in pool.runs if claim.job.id not in kept]
@@ -105,13 +109,13 @@ class Elastic:
 
     def _heads(self, pool: Pool, cluster: ClusterView) -> Iterator[Claim]:
         """Those that have nothing yet, in order; of equals those that run first."""
-        line = (
-            (self.waiting(job, cluster), 1, pool.waiting(job, cluster))
-            for job in cluster.pending.by(self.waiting)
-            if job.gang
-        )
+        line = ((self.waiting(claim.job, cluster), 1, claim) for claim in self.line(pool, cluster))
         runs = sorted(((self.running(claim), 0, claim) for claim in pool.runs), key=_first)
         yield from (claim for _, _, claim in merge(runs, line, key=_first))
+
+    def line(self, pool: Pool, cluster: ClusterView) -> Iterator[Claim]:
+        """The claims of those that wait, in order."""
+        return (pool.waiting(job, cluster) for job in cluster.pending.by(self.waiting) if job.gang)
 
     def _next(self, heads: Iterator[Claim], pool: Pool) -> Claim | None:
         """The next that finds room."""
@@ -146,7 +150,7 @@ def apathetic(one: Claim, other: Claim) -> bool:
         long, short = (one, other) if not one.rate else (other, one)
     else:
         long, short = sorted((one, other), key=lambda claim: claim.left / claim.rate, reverse=True)
-    (more, faster), (wider, quicker) = _step(long), _step(short)
+    (more, faster), (wider, quicker) = step(long), step(short)
     wins = (faster - long.rate) / faster / more > (quicker - short.rate) / short.rate / wider
     return (long if wins else short) is one
 
@@ -159,11 +163,11 @@ def greedy(one: Claim, other: Claim) -> bool:
 
 
 def _gain(claim: Claim) -> float:
-    more, rate = _step(claim)
+    more, rate = step(claim)
     return (claim.left / claim.rate - claim.left / rate) / more
 
 
-def _step(claim: Claim) -> tuple[int, float]:
+def step(claim: Claim) -> tuple[int, float]:
     """The next step of a claim: accelerators more, and the rate with them."""
     assert claim.next is not None
     gang, rate = claim.next

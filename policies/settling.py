@@ -123,8 +123,12 @@ def _gives(giver: Claim, trial: Space, room: Room) -> list[tuple[Claim, Placemen
     if smaller is not None and not allowed(giver, smaller, room):
         return []
     trial.release(giver.run)
-    if smaller is not None:
-        trial.take(giver.job, smaller)
+    try:
+        if smaller is not None:
+            trial.take(giver.job, smaller)
+    except InvalidDecision:  # what its tenant had borrowed somebody else has taken in the trial
+        trial.put_back(giver.run)
+        return []
     return [(giver, smaller)]
 
 

@@ -66,8 +66,8 @@ def laws() -> dict[str, Law]:
     return {name: law(**HASTY.get(name, {})) for name, law in all_laws().items()}
 
 
-def world(trace: Trace, seed: int = 0) -> HarshWorld:
-    return HarshWorld(trace, NODES, laws(), tenants=TENANTS, tick=5.0, seed=seed, tuned=bool(seed % 2))
+def world(trace: Trace, seed: int = 0, **more: Law) -> HarshWorld:
+    return HarshWorld(trace, NODES, {**laws(), **more}, tenants=TENANTS, tick=5.0, seed=seed, tuned=bool(seed % 2))
 
 
 @st.composite

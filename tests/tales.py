@@ -19,7 +19,7 @@ from gpuyard.envs.laws.law import Stage
 from gpuyard.envs.log import Entry, Log
 from gpuyard.envs.nodes import Nodes, parse
 from gpuyard.envs.session import Policy, Session
-from gpuyard.envs.vocabulary import Decision, Measured, Placement, Stopped, Tick
+from gpuyard.envs.vocabulary import Decision, Measured, Placement, Priced, Stopped, Tick
 from gpuyard.traces.job import Job, Trace
 
 Fate = tuple[float, Callable[[Stage], None]]
@@ -52,6 +52,15 @@ class Befalls:
 
     def _wake(self, stage: Stage, time: float) -> None:
         stage.say(Tick(time))
+
+
+def grid(*grams: float, site: str = "", slot: float = 10.0) -> list[Fate]:
+    """A site's carbon intensity in slots of so many seconds, one after the other."""
+
+    def tells(time: float, value: float) -> Callable[[Stage], None]:
+        return lambda stage: stage.say(Priced(time, site, grams_per_kwh=value))
+
+    return [(slot * number, tells(slot * number, value)) for number, value in enumerate(grams)]
 
 
 def trace_of(jobs: Sequence[tuple[Job, float]], **more: Any) -> Trace:

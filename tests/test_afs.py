@@ -9,17 +9,19 @@ from dataclasses import replace
 
 import pytest
 
+from gpuyard.envs.cluster import Cluster
 from gpuyard.envs.laws.speed import Speed
 from gpuyard.envs.nodes import parse
 from gpuyard.envs.room import width
 from gpuyard.envs.session import Session
 from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.tenants import Tenant, Tenants
-from gpuyard.envs.vocabulary import Preempt, Resize, Start
+from gpuyard.envs.vocabulary import Preempt, Resize, Start, Submitted
 from gpuyard.policies.afs import Elastic, afs, apathetic, optimus
 from gpuyard.policies.gangs import Claim
+from gpuyard.policies.settling import _gives
 from gpuyard.traces.job import Job
-from tales import ended, ends, said, tell, trace_of
+from tales import at, ended, ends, said, tell, trace_of
 
 Ask = tuple[Job, float]
 
@@ -120,6 +122,21 @@ def test_a_tenant_has_no_more_than_its_quota() -> None:
     tenants = Tenants((Tenant("a", quota=1), Tenant("b", quota=3, lend=0)))
     told = tell([elastic(0, 100.0, tenant="a")], "1x4:V100", {"speed": Speed()}, replace(afs), tenants=tenants)
     assert [width(start.placement) for start in said(told, Start)] == [1]
+
+
+def test_a_run_gives_nothing_where_its_tenant_could_not_have_the_rest() -> None:
+    """Tenant a has one of its own and two of b's three; b takes all of its own, so a may not have two again."""
+    tenants = Tenants((Tenant("a", quota=1), Tenant("b", quota=3)))
+    cluster = Cluster(parse("1x8:V100"), tenants)
+    one, other = elastic(0, 100.0, tenant="a")[0], Job(1, 0.0, 3, tenant="b")
+    cluster.observe(Submitted(0.0, one))
+    cluster.decide(Start(0, at("n0/0", "n0/1", "n0/2")))
+    trial = cluster.room.scratch()
+    trial.take(other, at("n0/3", "n0/4", "n0/5"))
+    before = trial.state()
+    giver = Claim(one, cluster.running[0], 9.0, {"V100": ((1, 1.0), (2, 1.9), (3, 2.7))}, "V100", 1)
+    assert _gives(giver, trial, cluster.room) == []
+    assert trial.state() == before
 
 
 @pytest.mark.parametrize("policy", [afs, optimus])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,15 +17,21 @@ from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.vocabulary import Stopped
 from gpuyard.experiments.names import policy
 from gpuyard.traces.job import Job, Trace
+from tales import Befalls, grid
 from witness import Witness
 
+DAYS: Any = {"slot": 2.0, "day": 6.0, "restart": 0.1}
 HASTY: dict[str, Callable[[], Policy]] = {
     "afs": lambda: replace(policy("afs"), rest=3.0, restart=0.1),  # type: ignore[type-var]
     "optimus": lambda: replace(policy("optimus"), rest=3.0, restart=0.1),  # type: ignore[type-var]
     "pollux": lambda: replace(policy("pollux"), rest=3.0, restart=0.1, tick=2.0),  # type: ignore[type-var]
     "gandiva": lambda: replace(policy("gandiva"), tick=3.0),  # type: ignore[type-var]
+    "carbon_scaler": lambda: replace(policy("carbon_scaler"), rest=1.0, **DAYS),  # type: ignore[type-var]
+    "wait_awhile": lambda: replace(policy("wait_awhile"), tick=1.0, **DAYS),  # type: ignore[type-var]
 }
 """The policies, as hasty as that world is."""
+WEATHER = Befalls(grid(*[100.0, 20.0, 60.0] * 9, site="hall", slot=2.0))
+"""Days of three slots."""
 
 
 @st.composite
@@ -39,7 +46,7 @@ def told(draw: st.DrawFn) -> Trace:
 @given(told(), st.integers(0, 9))
 @settings(max_examples=40, deadline=None)
 def test_all_that_is_decided_in_a_storm_is_legal(name: str, trace: Trace, seed: int) -> None:
-    session, one = Session(storm.world(trace, seed)), HASTY[name]()
+    session, one = Session(storm.world(trace, seed, weather=WEATHER)), HASTY[name]()
     witness = Witness(session.cluster.nodes, session.cluster.tenants, trace.durations)
     seen = 0
     for _ in range(120):
@@ -53,7 +60,9 @@ def test_all_that_is_decided_in_a_storm_is_legal(name: str, trace: Trace, seed: 
     assert session.log.replay().state() == session.cluster.state()
 
 
-@pytest.mark.parametrize("name", ["tiresias", "tiresias_gittins", "gandiva", "afs", "optimus", "pollux"])
+@pytest.mark.parametrize(
+    "name", ["tiresias", "tiresias_gittins", "gandiva", "afs", "optimus", "pollux", "wait_awhile", "carbon_scaler"]
+)
 def test_with_the_longest_restart_that_it_takes_all_come_to_an_end(name: str) -> None:
     """Nine jobs of an hour, on two accelerators: whoever is stopped has done something."""
     one = replace(policy(name))  # type: ignore[type-var]
