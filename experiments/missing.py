@@ -36,6 +36,10 @@ CHECKS: Mapping[Need, tuple[Callable[[Trace, Scenario], bool], str]] = {
         "jobs that ask for part of an accelerator; use such a trace (openb, or synthetic:...,shares=0.5)",
     ),
     "tenants": (lambda _, world: world.tenants is not None, "tenants; add [tenants.NAME] to the scenario"),
+    "owners": (
+        lambda trace, _: len({job.tenant for job in trace.jobs}) > 1,
+        "jobs of several tenants; use a trace that names them, such as synthetic:philly",
+    ),
     "moves": (lambda _, world: not world.plain, "a world that moves jobs; use a --scenario with a law or a tenant"),
     "pools": (
         lambda _, world: any(node.pool is not None for node in world.nodes),
