@@ -19,10 +19,11 @@ smallest. Within a tenant priority comes first, then age. A job that finds no ro
   where the job is covered its b counts as 0. So nobody whose tenant is within its quota is stopped, and a gang that
   stands partly on its tenant's own only if there is no other way;
 - of its own tenant, if they have a lower priority (withinClusterQueue: LowerPriority), after all others.
-As few are asked as it takes, none if all of them would not do. The place that they leave is kept for the job.
+As few are asked as it takes, none if all of them would not do. The place that they leave is kept for the job. A run is
+let alone until it has had `tick` seconds.
 
-Two jobs cannot stop each other in turn: each stop makes the larger of two shares smaller, and none begins to borrow
-more than the other did. In no case is a run stopped before it has had `tick` seconds.
+Two jobs cannot stop each other in turn: each stop makes the larger of two shares smaller. For that a job asks with the
+largest b of those before it in its tenant's line who found no room: once the place is free, they are asked first.
 
 Left out: in the paper the cluster counts as full when the first task does not fit (`strict`, with which Kueue's queues
 are StrictFIFO); by default those behind it start where they fit (BestEffortFIFO), and a large gang may wait long. Of
@@ -117,10 +118,10 @@ class Drf:
             room = trial = then.scratch()
             for run in askable:
                 trial.release(run)
-        if self.strict:
+        rows = fitting(cluster, room)
+        if self.strict and len(rows):
             rows = np.arange(len(cluster.pending))
-        else:
-            rows = fitting(cluster, room)
+        elif len(rows):
             rows = rows[_able(cluster, rows, room, self.place)]
         if len(rows):
             yield from _Filling(self, cluster, then, askable, rows).decide()
@@ -168,6 +169,7 @@ class _Filling:
         self.policy, self.cluster, self.then, self.askable = policy, cluster, then, askable
         self.coming = any(run.stopping for run in cluster.running)
         self.awaited = defaultdict[str | None, int](int)
+        self.weights: dict[str | None, float] = {}
         self.lines = lines(cluster, rows)
         self.shares = DominantShares(cluster) if len(self.lines) > 1 else None
 
@@ -229,8 +231,13 @@ class _Filling:
 
     def _borrowing(self, holdings: Holdings | None, name: str | None, more: float = 0.0) -> float:
         """b: thousandths of an accelerator beyond a tenant's quota, over its weight; below 0 what is left of it."""
+        return 0.0 if holdings is None else (more - holdings.left(name)) / self._weight(name)
+
+    def _weight(self, name: str | None) -> float:
         tenants = self.cluster.tenants
-        return 0.0 if holdings is None or tenants is None else (more - holdings.left(name)) / tenants[name].weight
+        if name not in self.weights:
+            self.weights[name] = 1.0 if tenants is None else tenants[name].weight
+        return self.weights[name]
 
     def _wants(self, job: Job, holdings: Holdings | None) -> float:
         """What a job's tenant would be borrowing with it, 0 if it is covered."""
@@ -283,37 +290,40 @@ class _Filling:
 
     def _asked(self, job: Job, trial: Space, ahead: float) -> Iterator[Running]:
         """Who may be asked to leave a trial room for a job, in order; each has left when the next is looked for."""
-        groups, over = set(trial.accepted(job)), self._over() - {job.tenant}
-        runs = [run for run in self.askable if stands(trial, run.holds) in groups]
-        others = [run for run in runs if run.job.tenant in over]
-        for final in (True, False):
-            others = yield from self._borrowers(job, trial, ahead, others, final)
+        mine, groups = max(self._wants(job, trial.holdings), ahead), set(trial.accepted(job))
+        more = {name for name in self._over() - {job.tenant} if mine < self._borrows(trial.holdings, name)}
+        if mine == 0 or self.policy.fair:
+            others = [run for run in self.askable if run.job.tenant in more and stands(trial, run.holds) in groups]
+            for final in (True, False):
+                others = yield from self._borrowers(mine, trial.holdings, others, final)
         if self.policy.within:
-            own = [run for run in runs if run.job.tenant == job.tenant and priority(run.job) < priority(job)]
-            yield from sorted(own, key=last_first)
+            own = [run for run in self.askable if run.job.tenant == job.tenant and priority(run.job) < priority(job)]
+            yield from sorted((run for run in own if stands(trial, run.holds) in groups), key=last_first)
 
     def _borrowers(
-        self, job: Job, trial: Space, ahead: float, runs: list[Running], final: bool
+        self, mine: float, holdings: Holdings | None, runs: list[Running], final: bool
     ) -> Generator[Running, None, list[Running]]:
-        """Yields those of other tenants that the rule allows, from who borrows most; returns those it does not."""
+        """Yields those of other tenants that a rule allows, from who borrows most; returns those it does not.
+
+        The rule is that what the asking tenant would borrow is no more than what theirs still does, or else less than
+        what theirs did.
+        """
         left, kept = defaultdict[str | None, list[Running]](list), list[Running]()
         for run in sorted(runs, key=last_first, reverse=True):
             left[run.job.tenant].append(run)
         while left:
-            name = max(left, key=lambda one: self._borrows(trial.holdings, one))
+            name = max(left, key=lambda one: self._borrows(holdings, one))
             run = left[name].pop()
+            if self._borrows(holdings, name) <= mine:
+                kept += [run, *left.pop(name)]
+                continue
             if not left[name]:
                 del left[name]
-            if self._may(max(self._wants(job, trial.holdings), ahead), run, trial.holdings, final):
+            if not final or mine <= self._borrows(holdings, name, -held(run)):
                 yield run
             else:
                 kept.append(run)
         return kept
-
-    def _may(self, mine: float, run: Running, holdings: Holdings | None, final: bool) -> bool:
-        """Whether another tenant's run may be stopped for so much, by the rule of final shares or of initial ones."""
-        theirs = self._borrows(holdings, run.job.tenant, -held(run) if final else 0.0)
-        return (mine == 0 or self.policy.fair) and (mine <= theirs if final else mine < theirs)
 
     def _borrows(self, holdings: Holdings | None, name: str | None, more: float = 0.0) -> float:
         """The same of what a tenant's runs hold, without the places that its jobs wait for."""

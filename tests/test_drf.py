@@ -84,7 +84,7 @@ def test_accelerators_of_each_kind_are_resources_of_their_own() -> None:
 
 
 def test_the_first_that_finds_no_room_ends_the_filling_where_that_is_strict() -> None:
-    """Ann holds one of four, Bob two, and she wants four: in the paper the cluster counts as full until Bob's has ended.
+    """Ann holds one of four, Bob two, and she wants four: the cluster counts as full until Bob's has ended.
 
     Then he holds nothing, and is first.
     """
@@ -320,6 +320,16 @@ def test_whoever_could_run_runs_in_the_end_and_nobody_is_stopped_without_end(str
         assert not [job.id for job in session.cluster.pending if packed(job, room) is not None], seed
         count = sum(isinstance(entry, Preempt) for entry in log.entries[begun:])
         assert count <= 6 * len(trace), f"{seed}: {count} stops of {len(trace)} jobs"
+
+
+def test_with_the_longest_restart_that_it_takes_all_come_to_an_end() -> None:
+    """Nine jobs of an hour of the owner and two who borrow, on two accelerators: who is stopped has done something."""
+    tenants = Tenants([Tenant("owner", quota=2), Tenant("ada", quota=0), Tenant("ben", quota=0)], CALM)
+    whose = ("ada", "ben", "owner")
+    jobs = [(of(whose[n % 3], n, 400.0 * n, 1 + (n + 1) % 2, priority=float(n % 2)), 3600.0) for n in range(9)]
+    told = tell(jobs, "1x2:V100", {}, drf, tenants=tenants, restart=drf.longest_restart, tick=drf.tick)
+    assert {job for _, job, reason, *_ in ended(told) if reason == "finished"} == set(range(9))
+    assert 0 < len(said(told, Preempt)) < 40
 
 
 @given(storm.traces(), st.integers(0, 9))
