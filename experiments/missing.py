@@ -64,9 +64,17 @@ def check_needs(name: str, policy: Policy, trace: Trace, world: Scenario | None 
     for need, (there, words) in CHECKS.items():
         if need in needs and not there(trace, world):
             raise BadInput(f"policy '{name}' needs {words}")
-    longest = getattr(policy, "longest_restart", math.inf)
-    if world.restart > longest:
-        raise BadInput(f"policy '{name}' takes restarts of {longest:g} s at most; lower --restart-cost")
+    _check_restarts(name, getattr(policy, "longest_restart", math.inf), trace, world)
+
+
+def _check_restarts(name: str, longest: float, trace: Trace, world: Scenario) -> None:
+    """With longer ones jobs could be stopped again and again, with nothing done."""
+    if longest == math.inf or (there := world.longest_restart(trace)) <= longest:
+        return
+    cure = "lower --restart-cost"
+    if "checkpoints" in world.laws:
+        cure = f"some take {there:g} s by the law of checkpoints: lower its restore_s, or raise its restore_gb_s"
+    raise BadInput(f"policy '{name}' takes restarts of {longest:g} s at most; {cure}")
 
 
 def _check_estimates(name: str, trace: Trace, cure: str) -> None:
