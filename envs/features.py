@@ -56,7 +56,7 @@ _RANKED = [Columns.ORDER, Columns.SHORT, Columns.SMALL]
 def describe(cluster: ClusterView, those: Floats, fits: list[bool]) -> tuple[Floats, tuple[float, ...]]:
     """The features of waiting jobs, shape (features of `ROW`, jobs), and those of `WHOLE` behind the first.
 
-    `those` are the jobs' columns, shape (18, jobs), in order of submission; `fits` says which can start now.
+    `those` are the jobs' columns, shape (20, jobs), in order of submission; `fits` says which can start now.
     """
     room, now, count = cluster.room, cluster.now, len(fits)
     free = float(room.spare)

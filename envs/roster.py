@@ -90,18 +90,21 @@ class Columns:
     Attributes:
         keys: the id of the job in each row, a list.
         shapes: a job of each shape that was ever here; column SHAPE holds positions in it.
+        tenants: each tenant that ever had a job here; column TENANT holds positions in it.
     """
 
     SUBMIT, GANG, ESTIMATE, ATTAINED, ORDER, SINCE, END, SHAPE, HELD, SHORT, SMALL = range(11)
     KNOWN, LOG_ESTIMATE, LOG_AREA, LOG_ATTAINED, LOG_GANG = range(11, 16)
-    UPPER, LOG_UPPER = range(16, 18)
+    UPPER, LOG_UPPER, TENANT, PRIORITY = range(16, 20)
 
     def __init__(self, shape: Callable[[Job], Shape] = attrgetter("shape")) -> None:
         self.keys: list[int] = []
         self._shape = shape
         self.shapes: list[Job] = []
+        self.tenants: list[str | None] = []
         self._numbers: dict[Shape, int] = {}
-        self._data = np.empty((18, 64))
+        self._tenants: dict[str | None, int] = {}
+        self._data = np.empty((20, 64))
         self._row: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -119,11 +122,15 @@ class Columns:
         shape = self._numbers.setdefault(self._shape(job), len(self.shapes))
         if shape == len(self.shapes):
             self.shapes.append(job)
+        tenant = self._tenants.setdefault(job.tenant, len(self.tenants))
+        if tenant == len(self.tenants):
+            self.tenants.append(job.tenant)
         self._data[:, row] = (
             job.submit, job.gang, estimate if known else nan, attained, order, since, end, shape, held,
             estimate if known else inf, estimate * gang if known else inf, known,
             log1p(estimate), log1p(estimate * gang), log1p(attained), log2(gang),
             nan if job.upper is None else job.upper, log1p(job.upper or 0.0),
+            tenant, nan if job.priority is None else job.priority,
         )  # fmt: skip
         self._row[job.id] = row
         self.keys.append(job.id)
@@ -137,7 +144,7 @@ class Columns:
             self._row[last] = row
 
     def of(self, keys: list[int]) -> Floats:
-        """The columns of these jobs alone, shape (18, len(keys)): rows are SUBMIT, GANG, ESTIMATE and so on."""
+        """The columns of these jobs alone, shape (20, len(keys)): rows are SUBMIT, GANG, ESTIMATE and so on."""
         return self._data[:, [self._row[key] for key in keys]]
 
     def column(self, number: int) -> Floats:
@@ -163,6 +170,16 @@ class Columns:
     def upper(self) -> Floats:
         """The 90th percentile that a predictor expects, seconds, NaN where unknown."""
         return self.column(self.UPPER)
+
+    @property
+    def tenant(self) -> Floats:
+        """Position in `tenants`."""
+        return self.column(self.TENANT)
+
+    @property
+    def priority(self) -> Floats:
+        """Larger is more urgent, NaN where unknown."""
+        return self.column(self.PRIORITY)
 
     @property
     def attained(self) -> Floats:

@@ -70,6 +70,13 @@ class Scenario:
         more = self.laws or self.tuned or self.opening or self.tenants is not None
         return not more and all(node.pool is None for node in self.nodes)
 
+    def longest_restart(self, trace: Trace) -> float:
+        """The most seconds that any of these jobs needs, once it was preempted, before it works again."""
+        law: Any = self.laws.get("checkpoints")
+        if law is None:
+            return self.restart
+        return max((law.restart(job) for job in trace.jobs if job.preemptible), default=0.0)
+
     def world(self, trace: Trace, *, tick: float | None = None, seed: int | None = None) -> World:
         """A world in which a trace is about to happen; the same seed, the same chance. Raises BadInput.
 

@@ -36,6 +36,10 @@ CHECKS: Mapping[Need, tuple[Callable[[Trace, Scenario], bool], str]] = {
         "jobs that ask for part of an accelerator; use such a trace (openb, or synthetic:...,shares=0.5)",
     ),
     "tenants": (lambda _, world: world.tenants is not None, "tenants; add [tenants.NAME] to the scenario"),
+    "owners": (
+        lambda trace, _: len({job.tenant for job in trace.jobs}) > 1,
+        "jobs of several tenants; use a trace that names them, such as synthetic:philly",
+    ),
     "moves": (lambda _, world: not world.plain, "a world that moves jobs; use a --scenario with a law or a tenant"),
     "pools": (
         lambda _, world: any(node.pool is not None for node in world.nodes),
@@ -60,9 +64,17 @@ def check_needs(name: str, policy: Policy, trace: Trace, world: Scenario | None 
     for need, (there, words) in CHECKS.items():
         if need in needs and not there(trace, world):
             raise BadInput(f"policy '{name}' needs {words}")
-    longest = getattr(policy, "longest_restart", math.inf)
-    if world.restart > longest:
-        raise BadInput(f"policy '{name}' takes restarts of {longest:g} s at most; lower --restart-cost")
+    _check_restarts(name, getattr(policy, "longest_restart", math.inf), trace, world)
+
+
+def _check_restarts(name: str, longest: float, trace: Trace, world: Scenario) -> None:
+    """With longer ones jobs could be stopped again and again, with nothing done."""
+    if longest == math.inf or (there := world.longest_restart(trace)) <= longest:
+        return
+    cure = "lower --restart-cost"
+    if "checkpoints" in world.laws:
+        cure = f"some take {there:g} s by the law of checkpoints: lower its restore_s, or raise its restore_gb_s"
+    raise BadInput(f"policy '{name}' takes restarts of {longest:g} s at most; {cure}")
 
 
 def _check_estimates(name: str, trace: Trace, cure: str) -> None:

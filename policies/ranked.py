@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..envs.cluster import ClusterView
 from ..envs.placement import Place, packed
+from ..envs.room import Room
 from ..envs.roster import Moving, Score
 from ..envs.vocabulary import Decision, Placement, Start
 from ..traces.job import Job, Shape
@@ -101,9 +102,12 @@ def in_line(cluster: ClusterView, order: Order, place: Place) -> Iterator[tuple[
             without.add(job.tenant)
 
 
-def fitting(cluster: ClusterView) -> Rows:
-    """The rows of `cluster.pending.columns` whose gang is no larger than what is free: nobody else could start."""
-    room = cluster.room
+def fitting(cluster: ClusterView, room: Room | None = None) -> Rows:
+    """The rows of `cluster.pending.columns` whose gang is no larger than what is free: nobody else could start.
+
+    Free is what is free in a `room`, the ledger's own where none is given.
+    """
+    room = cluster.room if room is None else room
     most = max(room.count.values(), default=0) or bool(room.left) or any(room.shares.open.values())
     return np.flatnonzero(cluster.pending.columns.gang <= most)
 

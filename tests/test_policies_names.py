@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gpuyard.envs.laws.checkpoints import Checkpoints
 from gpuyard.envs.placement import packed, spread
 from gpuyard.envs.scenario import of_cluster
 from gpuyard.envs.session import Policy
@@ -129,6 +131,22 @@ def test_las_cannot_take_restarts_beyond_its_grace() -> None:
     check_needs("srtf", srtf, trace(), of_cluster("1x1:A", 1e9))
     with pytest.raises(BadInput, match=r"^policy 'las' takes restarts of 360 s at most; lower --restart-cost$"):
         check_needs("las", policy("las"), trace(), of_cluster("1x1:A", 361.0))
+
+
+def test_restarts_are_those_of_the_law_of_checkpoints_where_it_is_on() -> None:
+    """30 s and 5 GB at 2 GB/s, or what a job says: 660 GB are 360 s in all. Whoever is never stopped does not count."""
+    slow = replace(of_cluster("1x1:A", 1e9), laws={"checkpoints": Checkpoints()})
+    jobs = (Job(0, 0.0), Job(1, 0.0, checkpoint=660 * 10**9), Job(2, 0.0, checkpoint=10**13, preemptible=False))
+    told = Trace(jobs, dict.fromkeys(range(3), 1.0), "t")
+    assert slow.longest_restart(told.first(1)) == 32.5
+    assert slow.longest_restart(told) == 360.0
+    check_needs("las", policy("las"), told, slow)
+    slower = replace(slow, laws={"checkpoints": Checkpoints(restore_s=31.0)})
+    with pytest.raises(
+        BadInput, match=r"^policy 'las' takes restarts of 360 s at most; some take 361 s by the law of c"
+    ):
+        check_needs("las", policy("las"), told, slower)
+    check_needs("fifo", fifo, told, slower)
 
 
 def test_a_strangers_policy_says_nothing_of_estimates() -> None:

@@ -72,6 +72,10 @@ class Checkpoints:
         if not self.interval and (not self.stall or not self.mtbf):
             raise BadInput("checkpoints: interval = 0 asks for Young's optimum, which needs stall and mtbf above 0")
 
+    def restart(self, job: Job) -> float:
+        """Seconds before a job that ran before works again."""
+        return self.restore_s + size(job, self.gigabytes) / self.restore_gb_s
+
     def begin(self, stage: Stage) -> Saver:
         """How runs of this world save their work."""
         return Saver(self, stage)
@@ -102,7 +106,7 @@ class Saver:
 
     def setup(self, run: Run, resumed: bool) -> float:
         """Restoring, for one that ran before."""
-        return self.law.restore_s + self.size(run) / self.law.restore_gb_s if resumed else 0.0
+        return self.law.restart(run.job) if resumed else 0.0
 
     def _pure(self, wall: float) -> float:
         """Seconds of work proper in so many seconds since it began."""
