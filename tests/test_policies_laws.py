@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gpuyard.envs.cluster import ClusterView
 from gpuyard.envs.codec import Starts
+from gpuyard.envs.commits import Commits
 from gpuyard.envs.full import Full
 from gpuyard.envs.log import Entry, Log
 from gpuyard.envs.placement import consolidated, packed, spread
@@ -27,7 +28,7 @@ from gpuyard.traces.job import Trace
 from strategies import nodes, traces
 
 
-def learned(codec: Starts | Full, seed: int) -> Learned:
+def learned(codec: Starts | Commits | Full, seed: int) -> Learned:
     """A policy of random weights: what it decides makes no sense, and must be legal and blind all the same."""
     rng = np.random.default_rng(seed)
     shaped = shapes(6, len(codec.row)).items()
@@ -43,6 +44,8 @@ POLICIES: dict[str, Policy] = {
     "spread": policy("srtf", "spread"),
     "small las": SMALL_LAS,
     "learned starts": learned(Starts(8), 0),
+    "learned, committed": learned(Commits(8), 3),
+    "learned, committed, others pass": learned(Commits(8, backfill=True), 4),
     "learned, all decisions": learned(Full(12), 1),
     "learned, patient": learned(Full(12, quantum=3.0), 2),
 }
