@@ -111,8 +111,22 @@ def _trade(axes: Axes, here: Sequence[Standing], cost: str) -> None:
         bars: Any = {"xerr": _arms(_times(one, cost)), "yerr": _arms(_times(one, JCT)), "elinewidth": 1}
         face = colour if full else "white"
         axes.errorbar(x, y, **bars, fmt="o", color=colour, markerfacecolor=face, markersize=7, label=short(one.policy))
+    for axis, values, scale in (
+        (axes.xaxis, points[:, 0], axes.set_xscale),
+        (axes.yaxis, points[:, 1], axes.set_yscale),
+    ):
+        if _wide(values[np.isfinite(values)]):
+            scale("log")
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+            axis.set_minor_formatter(NullFormatter())
     order = points[best][np.argsort(points[best][:, 0])]
     axes.plot(order[:, 0], order[:, 1], color="0.5", linewidth=1, linestyle="--", zorder=0)
+
+
+def _wide(values: npt.NDArray[np.float64]) -> bool:
+    """Whether some are so many times as much as others that an axis had better be logarithmic."""
+    return bool(len(values) and values.min() > 0 and values.max() > 4 * values.min())
 
 
 def _times(one: Standing, metric: str) -> Interval:

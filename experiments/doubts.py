@@ -59,8 +59,8 @@ def _of_windows(part: HeldOut, found: Sequence[Standing]) -> Iterator[str]:
     if not part.disjoint:
         yield (
             f"Windows overlap: {count:,} were asked for, and no more than {part.fits:,} fit into the part without a "
-            f"job that is scored twice. The bootstrap draws them in runs of {part.block:,}, as {part.shared:,} neighbours "
-            f"share jobs: its intervals are about as wide as those of {part.fits:,} windows."
+            f"job that is scored twice. The bootstrap draws them in runs of {part.block:,}, as {part.shared:,} "
+            f"neighbours share jobs: its intervals are about as wide as those of {part.fits:,} windows."
         )
     if min(count, part.fits) < FEW:
         which = f"Only {count} windows" if part.disjoint else f"Only {part.fits} windows' worth of jobs"

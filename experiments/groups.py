@@ -16,8 +16,8 @@ from .intervals import Draws, Floats, Interval, interval, parted, ratio
 Kind = Literal["gang", "tenant"]
 MOST = 12
 """Tenants that are told of, those with the most jobs."""
-KINDS = {"gang": "accelerators", "tenant": "tenant"}
-"""By what jobs are parted -> what a group is called."""
+KINDS = {"gang": "size of gang", "tenant": "tenant"}
+"""By what jobs are parted -> what that is called."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,26 +9,32 @@ from functools import partial
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from ..envs import picture
+from ..envs.metrics import read
+from ..envs.timeline import timeline
 from . import curves, sections
 from .board import about, room_left
 from .comparison import Comparison
 from .entrants import BOUND
 from .figures import png, profiles, ratios, spreads, svg
 from .groups import KINDS
-from .scores import MAIN, METRICS, OTHERS
+from .scores import MAIN, METRICS
 from .screen import number
 from .sections import by_load
-from .standing import Standing, at, extremes, named, rival, told
+from .standing import Standing, at, extremes, named, rival
 from .template import PAGE
 
 SCORES = """<p>Means over {windows} windows; lower is better. Below each, times the reference's, with the 95&nbsp;%
-interval. Estimates: {estimates}.</p>"""
+interval; in colour where the difference is beyond chance (see below). Estimates: {estimates}.</p>"""
 DIFFERENCES = """<p>Policy less reference, paired window by window, with the 95&nbsp;% interval of a bootstrap over
 windows (and over trained seeds, where there are several). A policy counts as better or worse only where p is below
 5&nbsp;%, after Holm's correction for {rivals} comparisons by each metric. Probability of improvement and wins are of
 the {main}: how likely a window is to go better than with the reference (equal ones counted half), and the share that
 did.</p>"""
+MOST = 95
+"""Per cent of the jobs until whose end a window is drawn: a few of the longest may run for weeks after all the rest."""
 SERVED = """<p>Mean completion time of all jobs of a group over all windows, below it times the reference's with its
 95&nbsp;% interval (each by itself: of so many, some exclude 1 by chance), and their mean bounded slowdown.</p>"""
 HEADROOM = """<p><b>Headroom.</b> {lines}.</p>"""
@@ -43,7 +49,7 @@ def page(done: Comparison) -> str:
     rivals = sum(not one.oracle and bool(one.duels) for one in found)
     return PAGE.substitute(
         title=escape(f"{len(names)} policies on {document['provenance']['trace']}"),
-        lead=by_load(found, partial(sections.lead, reference=done.reference)),
+        lead="".join(sections.lead(some, done.reference, len(done.loads) > 1) for some in done.by_load.values()),
         notes=notes(document["warnings"]),
         scores=scores(done),
         differences=DIFFERENCES.format(rivals=rivals, main=METRICS[MAIN].words) + by_load(found, sections.differences),
@@ -77,8 +83,7 @@ def more(done: Comparison) -> Iterator[str]:
     found, first = done.everybody, done.found
     if len(done.loads) > 1:
         yield f"<h2>By load</h2>{sections.loads(found)}"
-    if told(found, OTHERS):
-        yield f"<h2>Use, costs and fairness</h2>{by_load(found, sections.others)}"
+    yield f"<h2>Use, costs and fairness</h2>{by_load(found, sections.others)}"
     for kind, words in KINDS.items():
         if len(named(first, done.reference).groups[kind]) > 1:
             table = by_load(found, partial(sections.served, kind=kind, reference=done.reference))
@@ -96,7 +101,10 @@ def figures(done: Comparison) -> Iterator[str]:
             f"grey: no difference shown; hollow: an oracle.{f' At load {load:g}.' if several else ''}",
         )
     if several:
-        yield figure(svg(curves.loads(done.everybody)), "Means by load, with 95 % intervals; dotted grey: oracles.")
+        yield figure(
+            svg(curves.loads(done.everybody)),
+            "Means by load; bands, where policies are few: 95 % intervals; dotted grey: oracles.",
+        )
     if curves.traded(here):
         yield figure(
             svg(curves.trades(here, done.reference)),
@@ -130,14 +138,17 @@ def occupancies(done: Comparison, here: Sequence[Standing], where: str) -> Itera
     if other is None:
         return
     for outcome, window in extremes(mine, other).items():
+        logs = {one.policy: done.contest.play(one.members[0], window, one.load) for one in (mine, other)}
+        until = max(float(np.percentile(read(log).ended.end, MOST)) for log in logs.values())
         for one in (mine, other):
-            score = number(float(one.scores()[window]), 2)
-            log = done.contest.play(one.members[0], window, one.load)
-            drawn = picture.figure(log, f"{one.policy}, window {window}", (11.0, 4.6))
+            score, line = number(float(one.scores()[window]), 2), timeline(logs[one.policy])
+            drawn = picture.figure(line, f"{one.policy}, window {window}", (11.0, 4.6))
+            drawn.axes[0].set_xlim(0.0, until * line.scale[0])
             yield figure(
                 f'<img alt="occupancy under {escape(one.policy)}" src="data:image/png;base64,{_base64(png(drawn))}">',
                 f"Window {window}, in which {mine.policy} {outcome} by most against {other.policy}: accelerators by "
-                f"job under {one.policy}, whose {METRICS[MAIN].words} is {score} there.{where}",
+                f"job under {one.policy}, whose {METRICS[MAIN].words} is {score} there, until {MOST} % of the jobs had "
+                f"ended under both.{where}",
             )
 
 

@@ -52,8 +52,8 @@ OTHERS: Mapping[str, Metric] = {
     "max_rho": Metric("worst finish-time fairness", "", 2),
     "p95_rho": Metric("p95 finish-time fairness", "", 2),
     "jain": Metric("Jain's index", "", 3, more=True),
-    "deadlines_met": Metric("deadlines met", "of 1", 3, more=True),
-    "utilization": Metric("utilisation", "of 1", 3, more=True),
+    "deadlines_met": Metric("deadlines met", "", 3, more=True),
+    "utilization": Metric("utilisation", "", 3, more=True),
     "preemptions": Metric("preemptions", "", 1),
 }
 """Where the world knows them. Energy, carbon, money and utilisation are of the whole window, its warm-up included."""

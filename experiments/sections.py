@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from html import escape
 
 from .board import ranged, remarks
 from .entrants import BOUND
-from .groups import KINDS, Group
+from .groups import Group
 from .intervals import Duel, Interval
 from .scores import CENTRAL, MAIN, METRICS, OTHERS, SHORT, TIMES
 from .screen import number
@@ -23,13 +24,14 @@ def by_load(found: Sequence[Standing], section: Callable[[Sequence[Standing]], s
     return "\n".join(head + section(at(found, load)) for head, load in zip(heads, loads, strict=True))
 
 
-def lead(found: Sequence[Standing], reference: str) -> str:
-    """The finding in one sentence, losses as plainly as wins."""
+def lead(found: Sequence[Standing], reference: str, several: bool = False) -> str:
+    """The finding at one load (of several) in one sentence, losses as plainly as wins."""
     parts = []
     for verdict, words in VERDICTS.items():
         if names := [one.policy for one in ranked(found) if one.duels and one.duels[MAIN].verdict == verdict]:
             parts.append(f'<span class="{verdict}">{words}</span>: {escape(", ".join(names))}')
-    return f"<p>Against <b>{escape(reference)}</b>, by {METRICS[MAIN].words} &ndash; {'; '.join(parts)}.</p>"
+    load = f"At load {found[0].load:g}, against" if several else "Against"
+    return f"<p>{load} <b>{escape(reference)}</b>, by {METRICS[MAIN].words} &ndash; {'; '.join(parts)}.</p>"
 
 
 def scores(found: Sequence[Standing]) -> str:
@@ -37,10 +39,10 @@ def scores(found: Sequence[Standing]) -> str:
     rows = []
     for one in found:
         middle = f"{number(one.middles[MAIN].value, 2)}<small>{escape(_range(one.middles[MAIN], 2))}</small>"
-        rest = ["-"] * 3 if one.policy == BOUND else [middle, number(one.longest_wait), number(one.wall_seconds, 2)]
-        rows.append([_name(one), *(_score(one, metric) for metric in TIMES), *rest])
-    head = ["policy", *(TIMES[metric].title for metric in TIMES)]
-    return table([*head, "interquartile mean slowdown", "longest wait s", "simulation s"], rows, _oracles(found))
+        told = [_score(one, metric) for metric in TIMES]
+        rows.append([_name(one), told[0], "-" if one.policy == BOUND else middle, *told[1:]])
+    first, *rest = (about.title for about in TIMES.values())
+    return table(["policy", first, "interquartile mean of them", *rest], rows, _oracles(found))
 
 
 def differences(found: Sequence[Standing]) -> str:
@@ -56,9 +58,13 @@ def differences(found: Sequence[Standing]) -> str:
 
 def others(found: Sequence[Standing]) -> str:
     """What the world knows beside times: energy, carbon, money, fairness, deadlines, use, preemptions."""
-    metrics = told(found, OTHERS)
-    rows = [[_name(one), *(_score(one, metric) for metric in metrics)] for one in found]
-    return table(["policy", *(METRICS[metric].title for metric in metrics)], rows, _oracles(found))
+    metrics, who = told(found, OTHERS), [one for one in found if one.policy != BOUND]
+    rows = [
+        [_name(one), *(_score(one, m) for m in metrics), number(one.longest_wait), number(one.wall_seconds, 2)]
+        for one in who
+    ]
+    head = ["policy", *(METRICS[metric].title for metric in metrics), "longest wait s", "simulation s"]
+    return table(head, rows, _oracles(who))
 
 
 def loads(found: Sequence[Standing]) -> str:
@@ -75,14 +81,18 @@ def loads(found: Sequence[Standing]) -> str:
 def served(found: Sequence[Standing], kind: str, reference: str) -> str:
     """How each group's jobs fared: mean completion time and slowdown, and the ratio to the reference's."""
     groups = named(found, reference).groups[kind]
-    rows = [[_name(one), *(_group(one.groups[kind].get(name)) for name in groups)] for one in found if one.groups[kind]]
-    jobs = [f"{KINDS[kind]} {name} ({number(group.jobs)} jobs)" for name, group in groups.items()]
+    rows = [
+        [_name(one), *(_group(one.groups[kind].get(name), one.oracle) for name in groups)]
+        for one in found
+        if one.groups[kind]
+    ]
+    jobs = [f"{'gang of ' * (kind == 'gang')}{name}\n{number(group.jobs)} jobs" for name, group in groups.items()]
     return table(["policy", *jobs], rows, _oracles([one for one in found if one.groups[kind]]))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], oracles: Collection[int] = ()) -> str:
-    """A table; cells are HTML already, heads are text. Rows of oracles look other than the rest."""
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    """A table; cells are HTML already, heads are text (in lines). Rows of oracles look other than the rest."""
+    top = "".join(f"<th>{escape(cell).replace(chr(10), '<br>')}</th>" for cell in head)
     body = "".join(_row(row, number in oracles) for number, row in enumerate(rows))
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -102,9 +112,15 @@ def _name(one: Standing) -> str:
 
 def _score(one: Standing, metric: str) -> str:
     value = number(one.means[metric].value, METRICS[metric].digits)
-    if (duel := one.duels.get(metric)) is None or duel.ratio.value != duel.ratio.value:
+    if (duel := one.duels.get(metric)) is None or not math.isfinite(duel.ratio.value):
         return value
-    return f'{value}<small class="{duel.verdict}">{escape(ranged(duel.ratio))}</small>'
+    return f"{value}{_times(duel.ratio, duel.verdict)}"
+
+
+def _times(ratio: Interval, verdict: str) -> str:
+    """A ratio to the reference's, its interval below it: a column that is narrow enough for eight of them."""
+    value, _, rest = ranged(ratio).partition(" ")
+    return f'<small class="{verdict}">&times; {value}</small><small class="{verdict}">{rest.replace(",", ", ")}</small>'
 
 
 def _difference(one: Standing, metric: str) -> str:
@@ -119,14 +135,14 @@ def chance(p: float) -> str:
     return "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _group(one: Group | None) -> str:
+def _group(one: Group | None, oracle: bool) -> str:
     if one is None or one.jct != one.jct:
         return "-"
     value = f"{number(one.jct)} s"
     if one.jct_ratio is None:
         return f"{value}<small>slowdown {number(one.slowdown, 2)}</small>"
     sign = "win" if one.jct_ratio.high < 1 else "loss" if one.jct_ratio.low > 1 else "tie"
-    ratio = f'<small class="{sign}">{escape(ranged(one.jct_ratio))}</small>'
+    ratio = _times(one.jct_ratio, "oracle" if oracle else sign)
     return f"{value}{ratio}<small>slowdown {number(one.slowdown, 2)}</small>"
 
 

@@ -21,7 +21,7 @@ table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabula
 th, td { padding: .38rem .55rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 th { border-bottom: 2px solid #888; text-align: right; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 8rem; }
-td small { display: block; color: #555; white-space: nowrap; }
+td small { display: block; color: #555; white-space: nowrap; font-size: .78em; line-height: 1.35; }
 .win { color: #00694b; font-weight: 600; } .loss { color: #a84300; font-weight: 600; }
 .tie, .unknown, .oracle { color: #555; }
 tr.oracle td { background: #f4f4f4; font-style: italic; }
