@@ -19,8 +19,7 @@ def unbound(setting: Scenario) -> list[str]:
 
     Or longer: what slows jobs down or stops them leaves the bound as it is.
     """
-    found = [f"the law of {name}" for name in FASTER if name in setting.laws]
-    return [*found, *["accelerators that are cut"] * bool(setting.opening)]
+    return [*(name for name in FASTER if name in setting.laws), *["accelerators cut"] * bool(setting.opening)]
 
 
 def bound(window: Trace, scored: Collection[int], setting: Scenario) -> tuple[float, float]:

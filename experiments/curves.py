@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from .figures import STYLE, colours, dashes, short
+from .figures import COLOURS, STYLE, colours, dashes, short
 from .groups import KINDS
 from .intervals import Interval
 from .scores import CENTRAL, METRICS
@@ -25,6 +25,8 @@ COSTS = ("p99_bounded_slowdown", "energy_kwh", "carbon_kg", "usd")
 """What completion times are traded for: the patience of those who wait longest, and what the meter tells."""
 WIDE = 2
 """Panels in a row."""
+MARKERS = "osD^"
+"""Another shape of dot each time that the colours begin again."""
 FEW = 4
 """Policies whose bands can be told apart."""
 
@@ -107,21 +109,24 @@ def _trade(axes: Axes, here: Sequence[Standing], cost: str) -> None:
     points = np.array([[_times(one, cost).value, _times(one, JCT).value] for one in here])
     known = np.isfinite(points).all(1)
     best = known & front(np.where(known[:, None], points, np.inf))
-    for one, colour, full, (x, y) in zip(here, colours(here), best, points, strict=True):
+    for at, (one, colour, full, (x, y)) in enumerate(zip(here, colours(here), best, points, strict=True)):
         bars: Any = {"xerr": _arms(_times(one, cost)), "yerr": _arms(_times(one, JCT)), "elinewidth": 1}
-        face = colour if full else "white"
-        axes.errorbar(x, y, **bars, fmt="o", color=colour, markerfacecolor=face, markersize=7, label=short(one.policy))
-    for axis, values, scale in (
-        (axes.xaxis, points[:, 0], axes.set_xscale),
-        (axes.yaxis, points[:, 1], axes.set_yscale),
-    ):
-        if _wide(values[np.isfinite(values)]):
-            scale("log")
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-            axis.set_minor_formatter(NullFormatter())
+        dot: Any = {"markerfacecolor": colour if full else "white", "markersize": 7, "label": short(one.policy)}
+        axes.errorbar(x, y, **bars, **dot, fmt=MARKERS[at // len(COLOURS) % len(MARKERS)], color=colour)
+    _scaled(axes, points[known])
     order = points[best][np.argsort(points[best][:, 0])]
     axes.plot(order[:, 0], order[:, 1], color="0.5", linewidth=1, linestyle="--", zorder=0)
+
+
+def _scaled(axes: Axes, points: npt.NDArray[np.float64]) -> None:
+    """A few plain numbers at either axis, which is logarithmic where some values are many times as much as others."""
+    for axis, values, scale in zip((axes.xaxis, axes.yaxis), points.T, (axes.set_xscale, axes.set_yscale), strict=True):
+        axis.set_major_locator(MaxNLocator(5))
+        if _wide(values):
+            scale("log")
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _wide(values: npt.NDArray[np.float64]) -> bool:

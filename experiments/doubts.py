@@ -67,8 +67,8 @@ def _of_windows(part: HeldOut, found: Sequence[Standing]) -> Iterator[str]:
         yield f"{which}: the intervals are rough, and rather too narrow."
     if part.disjoint and (alike := [*_alike(found)]):
         yield (
-            f"Neighbouring windows are alike (differences of the {METRICS[MAIN].words} correlate: {', '.join(alike)}), "
-            "and the bootstrap takes them for independent: the intervals are too narrow. Take fewer windows, further "
+            "Neighbouring windows are alike, and the bootstrap takes them for independent: intervals of differences of "
+            f"the {METRICS[MAIN].words} are too narrow, by about {', '.join(alike)}. Take fewer windows, further "
             "apart, or longer ones."
         )
     if not any(one.longest_wait for one in found):
@@ -76,13 +76,18 @@ def _of_windows(part: HeldOut, found: Sequence[Standing]) -> Iterator[str]:
 
 
 def _alike(found: Sequence[Standing]) -> Iterator[str]:
-    """Rivals whose differences to the reference in one window tell those in the next, with their correlation."""
+    """Rivals whose differences to the reference in one window tell those in the next, with how much that matters.
+
+    A mean of values of which each takes over a part r of the last one's deviation has a standard error that is
+    sqrt((1 + r) / (1 - r)) times that of independent ones.
+    """
     own = {one.load: one.scores() for one in found if not one.duels}
     several = len(own) > 1
     for one in ranked(found):
         values = one.scores() - own[one.load]
-        if one.duels and (told := neighbours(values)) > ALIKE / sqrt(len(values)):
-            yield f"{one.policy}{f' at load {one.load:g}' if several else ''} {told:.2f}"
+        if one.duels and (same := min(neighbours(values), 0.99)) > ALIKE / sqrt(len(values)):
+            where = f" at load {one.load:g}" if several else ""
+            yield f"{1.0 - sqrt((1.0 - same) / (1.0 + same)):.0%} ({one.policy}{where})"
 
 
 def _beyond(one: Standing, found: Sequence[Standing], where: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from ..envs.outcomes import Jobs
 from .intervals import Draws, Floats, Interval, interval, parted, ratio
 
 Kind = Literal["gang", "tenant"]
-MOST = 12
+MOST = 10
 """Tenants that are told of, those with the most jobs."""
 KINDS = {"gang": "size of gang", "tenant": "tenant"}
 """By what jobs are parted -> what that is called."""

@@ -47,7 +47,7 @@ class Headroom:
         about, who = METRICS[self.metric], "rule" if self.rule else "policy"
         value = f"{number(self.value, about.digits)} {about.unit}".strip()
         parts = [f"{ranged(one)} times {name} ({_words(name)})" for name, one in self.over.items()]
-        parts += [f"no bound is known in this world ({', '.join(self.unbound)})"] * bool(self.unbound)
+        parts += [f"no bound is known in this world (laws: {', '.join(self.unbound)})"] * bool(self.unbound)
         return f"{about.words}: the best {who} is {self.policy} with {value}, {' and '.join(parts)}"
 
 

@@ -81,11 +81,11 @@ def held_out(trace: Trace, name: str, count: int, jobs: int, warmup: int = 0) ->
 
 def seen_before(chosen: Mapping[str, Policy], part: HeldOut) -> Iterator[str]:
     """Warns of learned policies whose training or choice saw the jobs, or may have seen the jobs, of this part."""
-    sha = fingerprint(part.whole)
-    for name, one in chosen.items():
-        card = getattr(one, "card", None)
-        if isinstance(card, Mapping) and (words := _seen(card, part, sha)):
-            yield f"{name} {words}"
+    cards = {name: getattr(one, "card", None) for name, one in chosen.items()}
+    if learned := {name: card for name, card in cards.items() if isinstance(card, Mapping)}:
+        sha = fingerprint(part.whole)
+        told = {name: _seen(card, part, sha) for name, card in learned.items()}
+        yield from (f"{name} {words}" for name, words in told.items() if words)
 
 
 def _seen(card: Mapping[str, Any], part: HeldOut, sha: str) -> str:

@@ -38,8 +38,8 @@ MOST = 95
 SERVED = """<p>Mean completion time of all jobs of a group over all windows, below it times the reference's with its
 95&nbsp;% interval (each by itself: of so many, some exclude 1 by chance), and their mean bounded slowdown.</p>"""
 HEADROOM = """<p><b>Headroom.</b> {lines}.</p>"""
-ORACLES = """<p>Oracles, in grey, are reference lines out of competition: <i>{bound}</i> is a mean that no schedule can
-be below and perhaps none can reach; any other oracle is a policy that was told the true run times.</p>"""
+ORACLES = """<p>Oracles, in grey, are reference lines out of competition: policies that were told the true run times, and
+where there is one <i>{bound}</i>, a mean that no schedule can be below and perhaps none can reach.</p>"""
 
 
 def page(done: Comparison) -> str:

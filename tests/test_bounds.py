@@ -168,6 +168,6 @@ def test_jobs_that_are_not_scored_are_not_bound_and_elastic_ones_count_with_thei
 
 def test_worlds_in_which_jobs_may_run_faster_have_no_bound() -> None:
     assert unbound(of_cluster(parse("1x4:V100"))) == []
-    assert "the law of speed" in unbound(scenario("campus"))
-    assert "accelerators that are cut" in unbound(scenario("mig"))
+    assert "speed" in unbound(scenario("campus"))
+    assert "accelerators cut" in unbound(scenario("mig"))
     assert unbound(scenario("stormy").without(*FASTER)) == []
