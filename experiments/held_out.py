@@ -54,6 +54,8 @@ class HeldOut:
         return {"part": self.name, "jobs": len(self.jobs), "from_second": first, "to_second": last} | {
             "from": date(self.whole, first),
             "to": date(self.whole, last),
+            "fractions": list(FRACTIONS),
+            "gap_seconds": GAP,
         }
 
 

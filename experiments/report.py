@@ -38,8 +38,8 @@ MOST = 95
 SERVED = """<p>Mean completion time of all jobs of a group over all windows, below it times the reference's with its
 95&nbsp;% interval (each by itself: of so many, some exclude 1 by chance), and their mean bounded slowdown.</p>"""
 HEADROOM = """<p><b>Headroom.</b> {lines}.</p>"""
-ORACLES = """<p>Oracles, in grey, are reference lines out of competition: policies that were told the true run times, and
-where there is one <i>{bound}</i>, a mean that no schedule can be below and perhaps none can reach.</p>"""
+ORACLES = """<p>Oracles, in grey, are reference lines out of competition: policies that were told the true run times,
+and where there is one <i>{bound}</i>, a mean that no schedule can be below and perhaps none can reach.</p>"""
 
 
 def page(done: Comparison) -> str:
@@ -163,12 +163,24 @@ def method(document: Mapping[str, Any]) -> str:
     lines = "".join(f"<tr><td>{escape(head)}</td><td>{escape(text.strip())}</td></tr>" for head, _, text in parted)
     return (
         f'<table class="facts">{lines}</table>'
-        "<p>Every policy met the same windows, estimates, machines, chance and restart costs. "
+        f"<p>{parts(document['provenance']['split'])} "
+        "Every policy met the same windows, estimates, machines, chance and restart costs. "
         f"The first {document['warmup']} jobs of each window fill the cluster and are not scored. "
         "JCT is job completion time, from submission to end. "
         "Bounded slowdown is max(1, JCT / max(run, 10 s)). "
         "Finish-time fairness is JCT over what it would have been on the tenant's own part of the cluster. "
         "Energy, carbon, money and utilisation are of the whole window, its warm-up included.</p>"
+    )
+
+
+def parts(split: Mapping[str, Any]) -> str:
+    """How the windows came to be jobs that nobody trained on, in words."""
+    if split["part"] == "all":
+        return "Windows are of the whole trace, whatever a learned policy was trained on."
+    shares = ", ".join(f"{share:.0%}" for share in split["fractions"])
+    return (
+        f"The trace is parted by time, never at random: {shares} of its jobs to train, to choose and to test by, with "
+        f"{split['gap_seconds']:g} s after each cut in no part. Windows are of the {split['part']} part."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -76,7 +77,16 @@ def document() -> dict[str, Any]:
         "scenario": "campus",
         "laws": ["power", "speed"],
         "windows_sha256": "0" * 64,
-        "split": {"part": "test", "jobs": 9, "from": None, "to": None, "from_second": 0.0, "to_second": 9.0},
+        "split": {
+            "part": "test",
+            "jobs": 9,
+            "from": None,
+            "to": None,
+            "from_second": 0.0,
+            "to_second": 9.0,
+            "fractions": [0.6, 0.1, 0.3],
+            "gap_seconds": 3600.0,
+        },
     }
     return {
         "estimates": "exact (oracle: true run times)",
@@ -248,3 +258,10 @@ def test_a_thousand_windows_make_no_page_of_many_megabytes() -> None:
     }
     drawn = svg(spreads(stood(known, "ab", MANY)))
     assert len(drawn) < 300_000
+
+
+def test_the_split_is_said(made: str) -> None:
+    assert "60%, 10%, 30% of its jobs to train, to choose and to test by, with 3600 s after each cut" in made
+    whole = document()
+    whole["provenance"]["split"]["part"] = "all"
+    assert "of the whole trace" in page(replace(done(found(0.5, 1.0)), document=whole))
