@@ -129,8 +129,11 @@ def _write(file: IO[str], rows: Iterable[str]) -> None:
     os.fsync(file.fileno())
 
 
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
 def _dump(value: dict[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+    return _JSON(value) + "\n"
 
 
 _SPEAKS: dict[str, type] = {

@@ -17,7 +17,7 @@ from .outcomes import Floats, Jobs
 from .rates import Rate, active_jobs
 from .story import Story, read
 
-__all__ = ["Summary", "Tally", "Work", "breakdown", "integral", "little", "read", "summary"]
+__all__ = ["Summary", "Tally", "Work", "breakdown", "by_gang", "by_tenant", "integral", "little", "read", "summary"]
 
 CLASSES = (("0", 0), ("1", 1), ("2-4", 4), ("5-8", 8), ("9-16", 16), ("17+", np.inf))
 """Sizes of gangs: name -> the largest, accelerators."""
@@ -170,7 +170,7 @@ def breakdown(log: Log) -> dict[str, dict[str, Tally]]:
 def divided(story: Story, log: Log) -> dict[str, dict[str, Tally]]:
     """The same of a log that was read."""
     jobs, fair = story.jobs, _rho(story, log)
-    groups = {"by_tenant": _by_tenant(jobs), "by_gang": _by_gang(jobs)}
+    groups = {"by_tenant": by_tenant(jobs), "by_gang": by_gang(jobs)}
     return {
         by: {
             name: Tally(**_tally(jobs.of(mask), story.until, None if fair is None else fair[mask]))
@@ -264,13 +264,15 @@ def _work(jobs: Jobs) -> Work:
     return Work(held, kept, lost, held - under_way - kept - sum(lost.values()), under_way)
 
 
-def _by_tenant(jobs: Jobs) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+def by_tenant(jobs: Jobs) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Each tenant with the mask of its jobs, shape (n,)."""
     names = np.array([tenant or "" for tenant in jobs.tenants], object)
     for name in sorted(set(names)):
         yield name or "none", (names == name).astype(bool)
 
 
-def _by_gang(jobs: Jobs) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+def by_gang(jobs: Jobs) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Each class of gang sizes that there is with the mask of its jobs, shape (n,)."""
     least = -1.0
     for name, most in CLASSES:
         mask = (jobs.gang > least) & (jobs.gang <= most)

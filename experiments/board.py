@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import HORIZONTALS
 from rich.text import Text
 
+from .entrants import BOUND
 from .intervals import Interval
+from .scores import MAIN, METRICS, SHORT
 from .screen import number, out, print_table
-from .standing import MAIN, METRICS, Standing
+from .standing import Standing, at
 
-STYLES = {"win": "green", "tie": "", "loss": "red", "unknown": "yellow"}
+if TYPE_CHECKING:
+    from .comparison import Comparison
+
+STYLES = {"win": "green", "tie": "", "loss": "red", "unknown": "yellow", "oracle": ""}
 SPARE = ("IQM", "better", "median JCT s", "p99 JCT s")
 """What a narrow screen does without, the first of them first."""
 
 
-def show(document: Mapping[str, Any], found: Sequence[Standing], reference: str) -> None:
-    """Prints what was compared, what must be known of it, and the table."""
-    console = out()
+def show(done: Comparison) -> None:
+    """Prints what was compared, what must be known of it, and a table for each load."""
+    console, document = out(), done.document
     for line in (*about(document), *(f"note       {text}" for text in document["warnings"])):
         console.print(line, markup=False, soft_wrap=True)
-    print_table(console, columns(), found, SPARE, box=HORIZONTALS, show_lines=True)
-    if document["jct_bound"] is not None:
-        console.print(f"bound      no schedule has a mean JCT below {number(document['jct_bound'])} s", markup=False)
-    if len(document["loads"]) > 1:
-        others = ", ".join(f"{load:g}" for load in document["loads"][1:])
-        console.print(f"loads      the table is of load {document['load']:g}; {others} are in the report", markup=False)
-    console.print(legend(reference, document["estimates"]), markup=False)
+    for load in done.loads:
+        if len(done.loads) > 1:
+            console.print(f"\nload {load:g}", markup=False)
+        print_table(console, columns(), at(done.everybody, load), SPARE, box=HORIZONTALS, show_lines=True)
+        for text in room_left(done, load):
+            console.print(f"headroom   {text}", markup=False, soft_wrap=True)
+    console.print(legend(done.reference, document["estimates"]), markup=False)
+
+
+def room_left(done: Comparison, load: float) -> list[str]:
+    """What there is to gain at most at one load, a sentence for each metric; one if that is not known."""
+    told = [str(one) for one in done.headroom if one.load == load]
+    return told or ["not known: everybody left jobs unfinished"]
 
 
 def about(document: Mapping[str, Any]) -> list[str]:
     """What was compared, in a few lines."""
     cut, windows = document["provenance"]["split"], document["provenance"]["windows_sha256"][:16]
     counts = f"{document['windows']} of {document['jobs']} jobs after {document['warmup']} to warm up"
-    offered = f", offered load {document['offered_load']:.2f} (median)" if document["offered_load"] else ""
     seconds = f"seconds {cut['from_second']:,.0f} to {cut['to_second']:,.0f}"
     span = f"{cut['from']} to {cut['to']}" if cut["from"] else seconds
-    load = "" if document["load"] == 1.0 else f", submitted {document['load']:g} times as fast"
     world = f"{document['provenance']['scenario']}: {', '.join(document['provenance']['laws']) or 'no laws'}"
     scenario = [f"scenario   {world}"] if document["provenance"]["scenario"] else []
     return [
@@ -47,50 +57,65 @@ def about(document: Mapping[str, Any]) -> list[str]:
         f"cluster    {document['provenance']['cluster']}, {document['restarts']}",
         *scenario,
         f"estimates  {document['estimates']}",
-        f"windows    {counts}{load}{offered}; sha256 {windows}",
+        f"windows    {counts}; sha256 {windows}",
+        f"load       {'; '.join(map(_load, document['by_load']))}",
     ]
+
+
+def _load(said: Mapping[str, Any]) -> str:
+    fast = "as fast as recorded" if said["load"] == 1.0 else f"{said['load']:g} times as fast as recorded"
+    return f"submitted {fast}" + (f", offered {said['offered_load']:.2f} (median)" if said["offered_load"] else "")
 
 
 def legend(reference: str, estimates: str) -> str:
     """How to read the table."""
     return (
         f"Means over windows; below each, times {reference}'s, with the paired bootstrap's 95 % interval. Win or loss: "
-        "the interval of the difference excludes zero. IQM: interquartile mean of the slowdowns. Better: probability "
-        f"that a window goes better than with {reference}. Estimates: {estimates}."
+        "p below 5 %, after Holm's correction for all that were compared. IQM: interquartile mean of the slowdowns. "
+        f"Better: probability that a window goes better than with {reference}. Estimates: {estimates}."
     )
 
 
 def columns() -> dict[str, Callable[[Standing], Text]]:
     """Means over windows; under them the ratio to the reference's with its 95 % interval."""
-    scores = {f"{words} {unit}".strip(): partial(_cell, metric) for metric, (words, unit) in METRICS.items()}
+    scores = {METRICS[metric].title: partial(_cell, metric) for metric in SHORT}
     return {"policy": _name, **scores, "IQM": _middle, "better": _better}
 
 
 def _name(one: Standing) -> Text:
-    words = [] if one.duels else ["reference"]
-    words += ["ORACLE"] * one.oracle + [f"{one.seeds} seeds"] * (one.seeds > 1)
-    return Text("\n".join([one.policy, *words]))
+    return Text("\n".join([one.policy, *remarks(one)]))
+
+
+def remarks(one: Standing) -> Iterator[str]:
+    """What stands below a policy's name."""
+    if one.oracle:
+        yield "ORACLE"
+    elif not one.duels:
+        yield "reference"
+    if len(one.members) > 1:
+        yield f"{len(one.members)} seeds"
 
 
 def _middle(one: Standing) -> Text:
-    return Text(number(one.middles[MAIN].value, 2))
+    return Text("" if one.policy == BOUND else number(one.middles[MAIN].value, 2))
 
 
 def _better(one: Standing) -> Text:
     duel = one.duels.get(MAIN)
-    return Text("" if duel is None or duel.wins != duel.wins else f"{duel.improvement.value:.0%}")
+    return Text("" if duel is None or one.oracle or duel.wins != duel.wins else f"{duel.improvement.value:.0%}")
 
 
 def _cell(metric: str, one: Standing) -> Text:
-    value = number(one.means[metric].value, 2 if metric == MAIN else 0)
+    value = number(one.means[metric].value, METRICS[metric].digits)
     if (duel := one.duels.get(metric)) is None:
         return Text(value)
-    return Text.assemble((f"{duel.verdict} ", STYLES[duel.verdict]), f"{value}\n{ranged(duel.ratio)}")
+    said = "" if one.oracle else f"{duel.verdict} "
+    return Text.assemble((said, STYLES[duel.verdict]), f"{value}\n{ranged(duel.ratio)}")
 
 
 def ranged(one: Interval, digits: int = 3) -> str:
     """A value and its interval."""
-    if one.value != one.value:
+    if not math.isfinite(one.value):
         return "-"
     digits = digits if one.high < 10 else 1
     return f"{one.value:,.{digits}f} [{one.low:,.{digits}f},{one.high:,.{digits}f}]"

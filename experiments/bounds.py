@@ -1,47 +1,43 @@
-"""What nobody can do better than: bounds that know every run time, set beside a result and never among policies."""
+"""What no policy can be below in a window of a world, where its laws leave anything to say."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from heapq import heappop, heappush
 
-from ..traces.job import Trace
+import numpy as np
+
+from ..envs.bounds import least_jct, least_slowdown
+from ..envs.scenario import Scenario
+from ..traces.job import Job, Trace
+
+FASTER = ("mishaps", "sharing", "speed", "sweeps", "tuned")
+"""Laws by which a job may hold less than its recorded run time, or never end by itself, so that nothing bounds it."""
 
 
-def jct_bound(window: Trace, scored: Collection[int], size: float) -> float | None:
-    """A mean JCT in seconds below which no schedule of these jobs on so many accelerators can come.
+def unbound(setting: Scenario) -> list[str]:
+    """Why nothing bounds what happens in a world; nothing where every job holds what it asked for as long as recorded.
 
-    Nobody else is there, jobs can be cut into pieces of any width, and all accelerators are one fast machine on which
-    the shortest remaining work comes first: Schrage (1968) shows that nothing beats that on one machine. No job ends
-    before its own run time is over, so the mean run time is a bound too; the larger one is told. None where no job is
-    scored. It holds where no accelerator is faster than the one on which durations were recorded, and for gangs as they
-    were asked for.
+    Or longer: what slows jobs down or stops them leaves the bound as it is.
     """
-    jobs = [job for job in window.jobs if job.id in scored]
-    if not jobs or size <= 0:
-        return None
-    runs = [window.durations[job.id] for job in jobs]
-    work = [run * job.gang * job.share / size for run, job in zip(runs, jobs, strict=True)]
-    fluid = shortest_remaining([job.submit for job in jobs], work)
-    return max(fluid, sum(runs)) / len(jobs)
+    return [*(name for name in FASTER if name in setting.laws), *["accelerators cut"] * bool(setting.opening)]
 
 
-def shortest_remaining(submits: list[float], work: list[float]) -> float:
-    """The summed completion times less submissions of one machine that serves the shortest remaining work, seconds."""
-    total, now, at = 0.0, 0.0, 0
-    waiting: list[tuple[float, float]] = []
-    while at < len(work) or waiting:
-        if not waiting:
-            now = max(now, submits[at])
-        while at < len(work) and submits[at] <= now:
-            heappush(waiting, (work[at], submits[at]))
-            at += 1
-        left, submit = heappop(waiting)
-        until = submits[at] if at < len(work) else float("inf")
-        if now + left <= until:
-            now += left
-            total += now - submit
-        else:
-            heappush(waiting, (left - (until - now), submit))
-            now = until
-    return total
+def bound(window: Trace, scored: Collection[int], setting: Scenario) -> tuple[float, float]:
+    """The least mean completion time (seconds) and bounded slowdown of the scored jobs, whatever becomes of others.
+
+    An elastic job counts with the fewest accelerators that it can work on. Policies that give jobs smaller shares than
+    they asked for are not bound where that costs nothing.
+    """
+    counted = set(scored)
+    jobs = [job for job in window.jobs if job.id in counted]
+    submit = np.array([job.submit for job in jobs])
+    run = np.array([window.durations[job.id] for job in jobs])
+    width = np.array([_least(job) for job in jobs])
+    size = float(sum(len(node.accelerators) for node in setting.nodes))
+    if not size:
+        return float(run.mean()), 1.0
+    return least_jct(submit, run, width, size), least_slowdown(submit, run, width, size)
+
+
+def _least(job: Job) -> float:
+    return (job.min_gang or job.gang) * job.share

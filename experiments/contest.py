@@ -21,19 +21,24 @@ from time import perf_counter
 
 from .. import __version__
 from ..envs.log import Log
-from ..envs.metrics import read, summary
+from ..envs.metrics import read, told
+from ..envs.outcomes import Jobs
 from ..envs.scenario import Scenario
+from ..envs.session import Policy
 from ..envs.vocabulary import InvalidDecision
 from ..traces.estimates import with_estimates
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
-from ..traces.windows import fingerprint
-from .entrants import ORACLE
+from ..traces.windows import compressed, fingerprint
+from .bounds import bound
+from .entrants import BOUND, ORACLE
+from .groups import grouped
 from .names import OVER, policy
 from .simulate import simulate
 
 ROOMS = ("traces", "envs", "policies")
-"""Whose code decides what a window's outcome is."""
+"""Whose code decides what a window's outcome is, beside these files of this room."""
+FILES = ("bounds.py", "contest.py", "groups.py")
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,12 @@ class Contest:
         warmup: jobs of each window that are simulated and not scored.
         setting: the world; its chance is drawn anew for each window, the same for all policies.
         placement: the placement that all use, None for each policy's own.
-        loads: at how many loads the same windows are played: those of the first come first.
     """
 
     windows: tuple[Trace, ...]
     warmup: int
     setting: Scenario
     placement: str | None
-    loads: int = 1
 
     @cached_property
     def windows_sha256(self) -> str:
@@ -67,105 +70,124 @@ class Contest:
         """The digest of all that makes one window's outcome comparable with another's, gpuyard's own code included."""
         return digest([self.windows_sha256, self.setting.as_dict(), self.placement, __version__, code()])
 
-    def chance(self, number: int) -> int:
-        """The number of a window's chance: windows of the same jobs at other loads share it."""
-        return number % (len(self.windows) // self.loads)
+    @cached_property
+    def _known(self) -> dict[str, Policy]:
+        return {}
+
+    def window(self, number: int, load: float = 1.0) -> Trace:
+        """The jobs of a window, submitted so many times as fast as they were."""
+        found = self.windows[number]
+        return found if load == 1.0 else compressed(found, load)
 
     def scored(self, number: int) -> tuple[int, ...]:
         """The ids of the jobs of a window that count."""
         return tuple(job.id for job in self.windows[number].jobs[self.warmup :])
 
-    def play(self, name: str, number: int) -> Log:
+    def play(self, name: str, number: int, load: float = 1.0) -> Log:
         """Simulates a window with a copy of the policy, which remembers no other window.
 
-        Raises BadInput when the policy decides what cannot be.
+        An oracle's policy is told the true run times. Raises BadInput when the policy decides what cannot be.
         """
-        window = self.windows[number]
+        window = self.window(number, load)
         if (oracle := ORACLE.fullmatch(name)) is not None:
             name, window = oracle[1], with_estimates(window, "exact")
-        fresh = deepcopy(policy(name, self.placement))
+        if name not in self._known:
+            self._known[name] = policy(name, self.placement)
         try:
-            return simulate(window, self.setting.drawn(self.chance(number)), fresh)
+            return simulate(window, self.setting.drawn(number), deepcopy(self._known[name]))
         except InvalidDecision as error:
             raise BadInput(f"policy {name} decided what cannot be: {error}; mend the policy") from None
 
-    def outcome(self, name: str, number: int) -> Outcome:
+    def outcome(self, name: str, number: int, load: float = 1.0) -> Outcome:
         """Plays a window and scores it."""
-        start = perf_counter()
-        log = self.play(name, number)
+        scored, start = self.scored(number), perf_counter()
+        if name == BOUND:
+            least = bound(self.window(number, load), scored, self.setting)
+            return Outcome(
+                name, load, number, scored[0], len(scored), wall_seconds=perf_counter() - start,
+                mean_jct=least[0], mean_bounded_slowdown=least[1],
+            )  # fmt: skip
+        log = self.play(name, number, load)
         seconds = perf_counter() - start
-        scored = self.scored(number)
-        told = summary(log, only=scored)
+        story = read(log)
+        found, whole = story.jobs.only(scored), told(story, log, scored)
         return Outcome(
             policy=name,
+            load=load,
             window=number,
             first_job=scored[0],
-            jobs=told.jobs,
-            unfinished=told.jobs - told.finished - told.failed - told.cancelled,
-            mean_bounded_slowdown=told.mean_bounded_slowdown,
-            mean_jct=told.mean_jct,
-            median_jct=told.median_jct,
-            p99_jct=told.p99_jct,
-            mean_wait=told.mean_wait,
-            max_wait=float(read(log).ended.only(scored).wait.max(initial=0.0)),
-            utilization=told.utilization,
-            preemptions=told.preemptions,
-            decisions=told.decisions,
+            jobs=whole.jobs,
+            unfinished=whole.jobs - whole.finished - whole.failed - whole.cancelled,
+            **{metric: getattr(whole, metric) for metric in TOLD},
+            preemptions=float(whole.preemptions),
+            max_wait=longest(found),
+            groups=grouped(found),
             wall_seconds=seconds,
             log_sha256=log.sha256(),
-            **{name: getattr(told, name) for name in MORE},
         )
+
+
+TOLD = (
+    *(f"{which}_{what}" for what in ("bounded_slowdown", "jct") for which in ("mean", "median", "p95", "p99")),
+    "mean_wait", "utilization", "decisions", "energy_kwh", "carbon_kg", "usd", "max_rho", "p95_rho", "jain",
+    "deadlines_met",
+)  # fmt: skip
+"""What a summary knows by the same name."""
+
+
+def longest(jobs: Jobs) -> float:
+    """The longest wait of those that have ended, seconds."""
+    return float(jobs.of(jobs.ended).wait.max(initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One policy on one window: a row of `results.csv`. Means are of the scored jobs that ended; times in seconds.
+    """One policy on one window at one load: a row of `results.csv`. None for what is not known.
 
-    `utilization` and `decisions` are of the whole window, its warm-up included.
+    Times are in seconds and of the scored jobs that ended, as are fairness, deadlines and preemptions. Use, energy,
+    carbon, money and decisions are of the whole window, its warm-up included. `groups`: see `groups.grouped`.
     """
 
     policy: str
+    load: float
     window: int
     first_job: int
     jobs: int
-    unfinished: int
-    mean_bounded_slowdown: float | None
-    mean_jct: float | None
-    median_jct: float | None
-    p99_jct: float | None
-    mean_wait: float | None
-    max_wait: float | None
-    utilization: float | None
-    preemptions: int
-    decisions: int
-    wall_seconds: float
-    log_sha256: str
-    p95_jct: float | None = None
+    unfinished: int = 0
+    mean_bounded_slowdown: float | None = None
     median_bounded_slowdown: float | None = None
     p95_bounded_slowdown: float | None = None
     p99_bounded_slowdown: float | None = None
+    mean_jct: float | None = None
+    median_jct: float | None = None
+    p95_jct: float | None = None
+    p99_jct: float | None = None
+    mean_wait: float | None = None
+    max_wait: float | None = None
+    utilization: float | None = None
+    preemptions: float | None = None
     energy_kwh: float | None = None
     carbon_kg: float | None = None
     usd: float | None = None
     max_rho: float | None = None
+    p95_rho: float | None = None
     jain: float | None = None
+    deadlines_met: float | None = None
+    decisions: int = 0
+    wall_seconds: float = 0.0
+    log_sha256: str = ""
+    groups: str = "{}"
 
 
-MORE = (
-    "p95_jct", "median_bounded_slowdown", "p95_bounded_slowdown", "p99_bounded_slowdown", "energy_kwh", "carbon_kg",
-    "usd", "max_rho", "jain",
-)  # fmt: skip
-"""What else a summary tells: see `metrics.Summary`."""
-
-Task = tuple[str, int]
-"""A policy's name and a window's number."""
+Key = tuple[str, float, int]
+"""A policy's name, a load and a window's number."""
 
 
-def outcomes(contest: Contest, tasks: Sequence[Task], workers: int) -> Iterator[Outcome]:
+def outcomes(contest: Contest, tasks: Sequence[Key], workers: int) -> Iterator[Outcome]:
     """Yields outcomes as they come: in this process with one worker, else in so many new ones."""
     workers = min(workers, len(tasks))
     if workers <= 1:
-        yield from (contest.outcome(*task) for task in tasks)
+        yield from (contest.outcome(name, number, load) for name, load, number in tasks)
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_enter, initargs=(contest,))
     try:
@@ -204,9 +226,10 @@ def _enter(contest: Contest) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
-def _outcome(task: Task) -> Outcome:
+def _outcome(task: Key) -> Outcome:
     assert _contest is not None
-    return _contest.outcome(*task)
+    name, load, number = task
+    return _contest.outcome(name, number, load)
 
 
 def identity(name: str) -> str:
@@ -222,9 +245,10 @@ def identity(name: str) -> str:
 
 
 def code() -> str:
-    """The digest of the source of the rooms that decide an outcome."""
-    house = Path(__file__).parents[1]
-    files = sorted(file for room in ROOMS for file in (house / room).rglob("*.py"))
+    """The digest of the source that decides an outcome."""
+    here = Path(__file__).parent
+    files = sorted(file for room in ROOMS for file in (here.parent / room).rglob("*.py"))
+    files += [here / name for name in FILES]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 

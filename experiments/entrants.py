@@ -11,6 +11,8 @@ from ..traces.trouble import BadInput
 
 ORACLE = re.compile(r"oracle\((.+)\)")
 """`oracle(srtf)`: the policy, told exact run times whatever the estimates of the others are."""
+BOUND = "oracle(bound)"
+"""What nobody can be below, see `envs.bounds`: it plays nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,14 @@ def is_oracle(name: str) -> bool:
     return ORACLE.fullmatch(name) is not None
 
 
-def entrants(policies: Sequence[str], oracles: Sequence[str]) -> list[Entrant]:
-    """The policies in their order, then the oracles. A folder of `seed-N` folders is one policy of several seeds."""
+def entrants(policies: Sequence[str], oracles: Sequence[str], bound: bool = False) -> list[Entrant]:
+    """The policies in their order, then the oracles, and the bound where there is one.
+
+    A folder of `seed-N` folders is one policy of several seeds.
+    """
     found = [Entrant(name, seeds(name)) for name in policies]
-    return [*found, *(Entrant(f"oracle({name})", (f"oracle({name})",)) for name in oracles)]
+    found += [Entrant(f"oracle({name})", (f"oracle({name})",)) for name in oracles]
+    return [*found, Entrant(BOUND, (BOUND,))] if bound else found
 
 
 def seeds(name: str) -> tuple[str, ...]:

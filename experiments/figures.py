@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from itertools import cycle, islice
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from .intervals import profile
-from .standing import MAIN, METRICS, Standing
+from .scores import MAIN, METRICS, SHORT
+from .standing import Standing, ranked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +34,11 @@ STYLE: Any = {
 }
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
-VERDICTS = {"win": "#009E73", "tie": "#777777", "loss": "#D55E00", "unknown": "#777777"}
+VERDICTS = {"win": "#009E73", "tie": "#777777", "loss": "#D55E00", "unknown": "#777777", "oracle": "#666666"}
+GREY = "#666666"
 UNFINISHED = "left jobs unfinished"
+MANY = 2000
+"""Points beyond which they are drawn as an image: each by itself would make megabytes."""
 LONGEST = 28
 """Letters of a policy's name that a figure has room for."""
 
@@ -56,17 +60,20 @@ def png(figure: Figure, dpi: int = 110) -> bytes:
 
 
 def ratios(found: Sequence[Standing], reference: str) -> Figure:
-    """Dots and whiskers: each policy's mean over the reference's, a panel for each metric, on a logarithmic axis."""
+    """Dots and whiskers: each policy's mean over the reference's, a panel for each metric, on a logarithmic axis.
+
+    Oracles stand below the others, hollow.
+    """
     others = [one for one in found if one.duels]
     with rc_context(STYLE):
         figure = Figure(figsize=(11, 1.5 + 0.36 * len(others)), layout="constrained")
-        panels = figure.subplots(1, len(METRICS), sharey=True)
-        for axes, (metric, (label, _)) in zip(panels, METRICS.items(), strict=True):
+        panels = figure.subplots(1, len(SHORT), sharey=True)
+        for axes, metric in zip(panels, SHORT, strict=True):
             axes.axvline(1.0, color="0.2", linewidth=1)
             for row, one in enumerate(others):
                 _whisker(axes, row, one, metric)
-            axes.set_title(label)
-            _log_axis(axes)
+            axes.set_title(METRICS[metric].words)
+            log_axis(axes)
         panels[0].set_yticks(range(len(others)), [short(one.policy) for one in others])
         panels[0].set_ylim(len(others) - 0.5, -0.5)
         figure.supxlabel(f"times {short(reference)}'s (left of 1 is better)", fontsize=10)
@@ -74,15 +81,17 @@ def ratios(found: Sequence[Standing], reference: str) -> Figure:
 
 
 def spreads(found: Sequence[Standing]) -> Figure:
-    """A box and every window's score for each policy, logarithmic."""
+    """A box and every window's score for each policy, of all its seeds, logarithmic."""
     rng = np.random.default_rng(0)
     with rc_context(STYLE):
         figure = Figure(figsize=(11, 1.3 + 0.42 * len(found)), layout="constrained")
         axes = figure.subplots()
-        for row, (one, colour) in enumerate(zip(found, _colours(len(found)), strict=True)):
-            scores = one.scores[MAIN][np.isfinite(one.scores[MAIN])]
+        many = sum(one.runs[MAIN].size for one in found) > MANY
+        for row, (one, colour) in enumerate(zip(found, colours(found), strict=True)):
+            scores = one.runs[MAIN][np.isfinite(one.runs[MAIN])]
             at = row + rng.uniform(-0.18, 0.18, len(scores))
-            axes.scatter(scores, at, s=14, color=colour, alpha=0.6, linewidths=0)
+            size, alpha = (5, 0.35) if many else (14, 0.6)
+            axes.scatter(scores, at, s=size, color=colour, alpha=alpha, linewidths=0, rasterized=many)
             if not len(scores):
                 axes.annotate(
                     UNFINISHED, (0, row), (6, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=8
@@ -92,22 +101,22 @@ def spreads(found: Sequence[Standing]) -> Figure:
         axes.set_yticks(range(len(found)), [short(one.policy) for one in found])
         axes.set_ylim(len(found) - 0.4, -0.6)
         axes.set_xscale("log")
-        axes.set_xlabel(f"{METRICS[MAIN][0]} of a window (left is better)")
-        _log_axis(axes)
+        axes.set_xlabel(f"{METRICS[MAIN].words} of a window (left is better)")
+        log_axis(axes)
     return figure
 
 
 def profiles(found: Sequence[Standing]) -> Figure:
-    """In which share of windows is each policy within a factor of the best of them?"""
-    whole = [one for one in found if np.isfinite(one.scores[MAIN]).all()]
+    """In which share of windows is each policy within a factor of the best of them? Oracles do not take part."""
+    whole = [one for one in ranked(found) if np.isfinite(one.runs[MAIN]).all()]
     with rc_context(STYLE):
         figure = Figure(figsize=(11, 3.8), layout="constrained")
         axes = figure.subplots()
         if whole:
-            scores = np.stack([one.scores[MAIN] for one in whole])
+            scores = np.stack([one.scores() for one in whole])
             most = max(1.1, min(1.05 * float((scores / scores.min(0)).max()), 100.0))
             taus = np.geomspace(1.0, most, 400)
-            styles = zip(profile(scores, taus), _colours(len(whole)), _dashes(len(whole)), whole, strict=True)
+            styles = zip(profile(scores, taus), colours(whole), dashes(len(whole)), whole, strict=True)
             for shares, colour, dash, one in styles:
                 axes.plot(taus, shares, color=colour, linestyle=dash, linewidth=1.8, label=short(one.policy))
             axes.set_xlim(1.0, most)
@@ -116,7 +125,7 @@ def profiles(found: Sequence[Standing]) -> Figure:
         axes.set_ylim(0, 1.03)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda part, _: f"{part:.0%}"))
         axes.set_ylabel("share of windows")
-        axes.set_xlabel(f"{METRICS[MAIN][0]}, at most so many times the best policy's on the same window")
+        axes.set_xlabel(f"{METRICS[MAIN].words}, at most so many times the best policy's on the same window")
         _log_ticks(axes)
     return figure
 
@@ -129,14 +138,16 @@ def short(name: str) -> str:
 def _whisker(axes: Axes, row: int, one: Standing, metric: str) -> None:
     duel = one.duels[metric]
     colour = VERDICTS[duel.verdict]
-    if duel.verdict == "unknown":
-        axes.annotate(UNFINISHED, (1.0, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    if not np.isfinite(duel.ratio.value):
+        words = "not known" if one.oracle else UNFINISHED
+        axes.annotate(words, (1.0, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
         return
+    style: Any = {"marker": "D", "markerfacecolor": "white", "markersize": 5} if one.oracle else {"marker": "o"}
     axes.plot([duel.ratio.low, duel.ratio.high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
-    axes.plot(duel.ratio.value, row, "o", color=colour, markersize=6)
+    axes.plot(duel.ratio.value, row, color=colour, **style)
 
 
-def _log_axis(axes: Axes) -> None:
+def log_axis(axes: Axes) -> None:
     """A logarithmic axis around what was drawn, however near together it lies."""
     low, high = axes.dataLim.intervalx
     if not 0.0 < low <= high < np.inf:
@@ -166,10 +177,11 @@ def _box() -> dict[str, Any]:
     return {"boxprops": line, "whiskerprops": line, "capprops": line, "medianprops": {"color": "0.1", "linewidth": 2}}
 
 
-def _colours(count: int) -> list[str]:
-    return list(islice(cycle(COLOURS), count))
+def colours(found: Sequence[Standing]) -> list[str]:
+    """A colour for each policy; oracles are grey."""
+    return [GREY if one.oracle else colour for one, colour in zip(found, cycle(COLOURS), strict=False)]
 
 
-def _dashes(count: int) -> list[str]:
+def dashes(count: int) -> list[str]:
     """Another dash each time that the colours begin again."""
     return [("-", "--", ":", "-.")[number // len(COLOURS) % 4] for number in range(count)]

@@ -11,26 +11,30 @@ from ..envs import picture
 from ..envs.log import Log
 from ..envs.metrics import Tally, breakdown, read, summary
 from .entrants import is_oracle
+from .groups import Kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .compare import Comparison
+    from .comparison import Comparison
 
 
 def frame(done: Comparison) -> pd.DataFrame:
-    """Every outcome of a comparison, a row for each policy, load and window."""
-    count = len(done.contest.windows) // done.contest.loads
-    loads = list(done.by_load)
+    """Every outcome of a comparison, a row for each policy (each seed of one), load and window."""
+    names = {name: one.policy for one in done.everybody for name in one.members}
     rows = [
-        {**asdict(one), "load": loads[window // count], "window": window % count, "oracle": is_oracle(name)}
-        for (name, window), one in sorted(done.known.items())
+        {**asdict(one), "policy": names[name], "member": name, "oracle": is_oracle(name)}
+        for (name, load, _), one in sorted(done.known.items())
+        if name in names and load in done.loads
     ]
-    return pd.DataFrame(rows).drop(columns=["log_sha256"])
+    return pd.DataFrame(rows).drop(columns=["log_sha256", "groups"])
 
 
 def standings(done: Comparison) -> pd.DataFrame:
-    """A row for each policy and load: means over windows, and the ratio to the reference's with its 95 % interval."""
+    """A row for each policy and load: means over windows, and the ratio to the reference's with its 95 % interval.
+
+    `..._p` is for no difference, after Holm's correction for all that were compared.
+    """
     rows = []
     for load, found in done.by_load.items():
         for one in found:
@@ -39,9 +43,27 @@ def standings(done: Comparison) -> pd.DataFrame:
                 row[metric] = value.value
             for metric, duel in one.duels.items():
                 row |= {f"{metric}_ratio": duel.ratio.value, f"{metric}_low": duel.ratio.low}
-                row |= {f"{metric}_high": duel.ratio.high, f"{metric}_verdict": duel.verdict}
+                row |= {f"{metric}_high": duel.ratio.high, f"{metric}_p": duel.corrected}
+                row |= {f"{metric}_verdict": duel.verdict}
             rows.append(row)
     return pd.DataFrame(rows).set_index(["load", "policy"])
+
+
+def groups(done: Comparison, kind: Kind = "gang") -> pd.DataFrame:
+    """A row for each policy, load and size of gang, or tenant: means of all its jobs, over all windows."""
+    return (
+        pd.DataFrame(
+            [
+                {"load": one.load, "policy": one.policy, kind: name, "jobs": group.jobs, "mean_jct": group.jct}
+                | {"mean_bounded_slowdown": group.slowdown}
+                | {"mean_jct_ratio": 1.0 if group.jct_ratio is None else group.jct_ratio.value}
+                for one in done.everybody
+                for name, group in one.groups[kind].items()
+            ]
+        )
+        .set_index(["load", "policy", kind])
+        .sort_index()
+    )
 
 
 def jobs(log: Log) -> pd.DataFrame:

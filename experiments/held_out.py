@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +10,8 @@ from typing import Any
 
 from ..envs.session import Policy
 from ..traces.job import Trace
-from ..traces.windows import PARTS, compressed, fingerprint, split, window, window_starts
+from ..traces.trouble import BadInput
+from ..traces.windows import PARTS, fingerprint, split, window, window_starts
 from .train import FRACTIONS, GAP
 
 
@@ -22,14 +24,29 @@ class HeldOut:
         name: "train", "validation", "test" or "all".
         jobs: the part itself, with the trace's own times.
         windows: consecutive jobs of the part behind those that warm it up, each rebased to second 0.
-        disjoint: whether no job is scored in two windows.
+        fits: how many windows there are at most of which no two score the same job.
+        shared: the most windows that follow one another and score jobs of the first of them; 1 if none do.
     """
 
     whole: Trace
     name: str
     jobs: Trace
     windows: tuple[Trace, ...]
-    disjoint: bool
+    fits: int
+    shared: int = 1
+
+    @property
+    def disjoint(self) -> bool:
+        """Whether no job is scored in two windows."""
+        return self.shared == 1
+
+    @property
+    def block(self) -> int:
+        """How many neighbouring windows a bootstrap is to draw together, so that it sees how much they share.
+
+        Twice as many as share jobs: over runs just as long, the means of two neighbours would still lean on each other.
+        """
+        return 1 if self.disjoint else min(2 * self.shared, len(self.windows) // 2)
 
     def dates(self) -> dict[str, Any]:
         """When the part begins and ends: seconds of the trace, and dates where the trace knows its own."""
@@ -37,10 +54,12 @@ class HeldOut:
         return {"part": self.name, "jobs": len(self.jobs), "from_second": first, "to_second": last} | {
             "from": date(self.whole, first),
             "to": date(self.whole, last),
+            "fractions": list(FRACTIONS),
+            "gap_seconds": GAP,
         }
 
 
-def held_out(trace: Trace, name: str, count: int, jobs: int, warmup: int = 0, load: float = 1.0) -> HeldOut:
+def held_out(trace: Trace, name: str, count: int, jobs: int, warmup: int = 0) -> HeldOut:
     """Takes `count` windows of `jobs` jobs each, evenly spread over a part of a trace, the same at every call.
 
     Before each stand the `warmup` jobs that were submitted before it, if need be those of earlier parts: they fill the
@@ -51,19 +70,24 @@ def held_out(trace: Trace, name: str, count: int, jobs: int, warmup: int = 0, lo
     at = {job.id: row for row, job in enumerate(trace.jobs)}
     first, end = max(at[part.jobs[0].id], warmup), at[part.jobs[-1].id] + 1
     scored = trace.of(trace.jobs[first:end])
-    disjoint = len(scored) // jobs >= count
-    starts = [first + at for at in window_starts(scored, jobs, count, disjoint=disjoint)]
-    cut = [window(trace, start - warmup, start + jobs) for start in starts]
-    return HeldOut(trace, name, part, tuple(w if load == 1.0 else compressed(w, load) for w in cut), disjoint)
+    fits = len(scored) // jobs
+    if fits < 2 <= count <= len(scored) - jobs + 1:
+        raise BadInput(
+            f"--jobs {jobs}: the {name} part has {len(scored):,} jobs, too few for two windows that share none, so "
+            "that nothing could be said of chance; take fewer --jobs, or a longer trace"
+        )
+    starts = [first + at for at in window_starts(scored, jobs, count, disjoint=fits >= count)]
+    cut = tuple(window(trace, start - warmup, start + jobs) for start in starts)
+    return HeldOut(trace, name, part, cut, fits, max(bisect_left(starts, s + jobs) - n for n, s in enumerate(starts)))
 
 
 def seen_before(chosen: Mapping[str, Policy], part: HeldOut) -> Iterator[str]:
     """Warns of learned policies whose training or choice saw the jobs, or may have seen the jobs, of this part."""
-    sha = fingerprint(part.whole)
-    for name, one in chosen.items():
-        card = getattr(one, "card", None)
-        if isinstance(card, Mapping) and (words := _seen(card, part, sha)):
-            yield f"{name} {words}"
+    cards = {name: getattr(one, "card", None) for name, one in chosen.items()}
+    if learned := {name: card for name, card in cards.items() if isinstance(card, Mapping)}:
+        sha = fingerprint(part.whole)
+        told = {name: _seen(card, part, sha) for name, card in learned.items()}
+        yield from (f"{name} {words}" for name, words in told.items() if words)
 
 
 def _seen(card: Mapping[str, Any], part: HeldOut, sha: str) -> str:

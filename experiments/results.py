@@ -43,17 +43,17 @@ class Results:
             )
         kept = [row for row in rows if row["identity"] == self.identities.get(row["policy"], row["identity"])]
         self.identities = {row["policy"]: row["identity"] for row in kept} | self.identities
-        self.known = {(one.policy, one.window): one for one in map(_outcome, kept)}
+        self.known = {(one.policy, one.load, one.window): one for one in map(_outcome, kept)}
         self.write()
 
     def add(self, outcome: Outcome) -> None:
         """Keeps an outcome and appends its line."""
-        self.known[outcome.policy, outcome.window] = outcome
+        self.known[outcome.policy, outcome.load, outcome.window] = outcome
         with self.path.open("a", encoding="utf-8", newline="") as file:
             file.write(_text([self._row(outcome)]))
 
     def write(self) -> None:
-        """Writes the file anew, in order of policy and window; it appears whole or not at all."""
+        """Writes the file anew, in order of policy, load and window; it appears whole or not at all."""
         rows = [self._row(self.known[key]) for key in sorted(self.known)]
         replace(self.path, _text([dict(zip(HEADER, HEADER, strict=True)), *rows]))
 

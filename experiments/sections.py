@@ -1,139 +1,164 @@
-"""What a report says beside its main tables: other measures, loads, tenants and gangs, what one pays for another."""
+"""The tables of a report: scores, differences, costs, loads, and whom each policy served. Cells are HTML already."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from html import escape
 
-import numpy as np
-from matplotlib import rc_context
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
-
-from ..envs.metrics import breakdown
-from .board import ranged
-from .contest import Contest
-from .figures import COLOURS, STYLE, short
+from .board import ranged, remarks
+from .entrants import BOUND
+from .groups import Group
+from .intervals import Duel, Interval
+from .scores import CENTRAL, MAIN, METRICS, OTHERS, SHORT, TIMES
 from .screen import number
-from .standing import MAIN, METRICS, OTHERS, Standing
+from .standing import Standing, at, named, ranked, told
 
-WINDOWS = 8
-"""Windows that are played again to tell tenants and gangs apart: logs are not kept."""
-MARKERS = "os^D"
-PRICES = {"carbon_kg": "carbon, kg CO2e", "usd": "money, USD", "energy_kwh": "energy, kWh"}
+VERDICTS = {"win": "better", "tie": "no difference shown", "loss": "worse", "unknown": "not known in every window"}
 
 
-def others(found: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the table of other measures: those that every policy told, and that are not all alike."""
-    names = [name for name in OTHERS if all(name in one.others for one in found)]
-    names = [name for name in names if len({one.others[name].value for one in found}) > 1]
-    head = ["policy", *(f"{words} {unit}".strip() for words, unit in (OTHERS[name] for name in names))]
-    return head, [[escape(one.policy), *(_cell(one, name) for name in names)] for one in found]
+def by_load(found: Sequence[Standing], section: Callable[[Sequence[Standing]], str]) -> str:
+    """A section for each load, under a heading of its own where there are several."""
+    loads = list(dict.fromkeys(one.load for one in found))
+    heads = [f"<h3>Load {load:g}</h3>" if len(loads) > 1 else "" for load in loads]
+    return "\n".join(head + section(at(found, load)) for head, load in zip(heads, loads, strict=True))
 
 
-def _cell(one: Standing, name: str) -> str:
-    value = one.others[name]
-    digits = 2 if abs(value.high) < 100 else 0
-    return f"{number(value.value, digits)}<small>[{number(value.low, digits)}, {number(value.high, digits)}]</small>"
+def lead(found: Sequence[Standing], reference: str, several: bool = False) -> str:
+    """The finding at one load (of several) in one sentence, losses as plainly as wins."""
+    parts = []
+    for verdict, words in VERDICTS.items():
+        if names := [one.policy for one in ranked(found) if one.duels and one.duels[MAIN].verdict == verdict]:
+            parts.append(f'<span class="{verdict}">{words}</span>: {escape(", ".join(names))}')
+    load = f"At load {found[0].load:g}, against" if several else "Against"
+    return f"<p>{load} <b>{escape(reference)}</b>, by {METRICS[MAIN].words} &ndash; {'; '.join(parts)}.</p>"
 
 
-def loads(by_load: Mapping[float, Sequence[Standing]]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the table by load: the main metric, with the ratio to the reference's below."""
-    head = ["policy", *(f"load x {load:g}" for load in by_load)]
+def scores(found: Sequence[Standing]) -> str:
+    """Means, ratios to the reference's below them."""
     rows = []
-    for at, one in enumerate(next(iter(by_load.values()))):
-        cells = [escape(one.policy)]
-        for found in by_load.values():
-            mine = found[at]
-            duel = mine.duels.get(MAIN)
-            below = "" if duel is None else f'<small class="{duel.verdict}">{escape(ranged(duel.ratio))}</small>'
-            cells.append(f"{number(mine.means[MAIN].value, 2)}{below}")
-        rows.append(cells)
-    return head, rows
+    for one in found:
+        middle = f"{number(one.middles[MAIN].value, 2)}<small>{escape(_range(one.middles[MAIN], 2))}</small>"
+        told = [_score(one, metric) for metric in TIMES]
+        rows.append([_name(one), told[0], "-" if one.policy == BOUND else middle, *told[1:]])
+    first, *rest = (about.title for about in TIMES.values())
+    return table(["policy", first, "interquartile mean of them", *rest], rows, _oracles(found))
 
 
-def load_figure(by_load: Mapping[float, Sequence[Standing]]) -> Figure:
-    """The main metric over the load, a line for each policy; oracles dotted."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(11, 3.8), layout="constrained")
-        axes = figure.subplots()
-        for at, one in enumerate(next(iter(by_load.values()))):
-            values = [found[at].means[MAIN].value for found in by_load.values()]
-            style = ":" if one.oracle else ("-", "--")[at // len(COLOURS) % 2]
-            axes.plot(
-                list(by_load), values, style, marker="o", color=COLOURS[at % len(COLOURS)], label=short(one.policy)
-            )
-        axes.set_yscale("log")
-        for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            set_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
-        axes.set_xlabel("submitted so many times as fast as recorded")
-        axes.set_ylabel(METRICS[MAIN][0])
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    return figure
+def differences(found: Sequence[Standing]) -> str:
+    """Paired differences, with verdicts."""
+    rows = []
+    for one in ranked(found):
+        if one.duels:
+            duel = one.duels[MAIN]
+            cells = [_difference(one, metric) for metric in SHORT]
+            rows.append([_name(one), *cells, _percent(duel.improvement), _wins(duel)])
+    return table(["policy", *(METRICS[m].title for m in SHORT), "probability of improvement", "wins"], rows)
 
 
-def groups(contest: Contest, pair: Sequence[tuple[str, str]]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """For tenants and for gangs: a title, and head and rows of mean JCT and bounded slowdown of two policies.
-
-    `pair` are their names and the policies that are played for them, on the first windows of the contest.
-    """
-    count = min(WINDOWS, len(contest.windows) // contest.loads)
-    told = {name: [breakdown(contest.play(member, window)) for window in range(count)] for name, member in pair}
-    for by, title in (("by_tenant", "tenant"), ("by_gang", "gang")):
-        names = list(dict.fromkeys(n for some in told.values() for one in some for n in one[by]))
-        if len(names) < 2:
-            continue
-        head = [title, "jobs", *(f"{metric} under {name}" for name, _ in pair for metric in ("JCT s", "slowdown"))]
-        rows = []
-        for part in sorted(names, key=_order):
-            cells = [escape(part)]
-            for position, (name, _) in enumerate(pair):
-                some = [one[by][part] for one in told[name] if part in one[by]]
-                jobs = np.array([one.jobs for one in some], np.float64)
-                if not position:
-                    cells.append(number(float(jobs.sum()), 0))
-                cells += [_mean([one.mean_jct for one in some], jobs, 0)]
-                cells += [_mean([one.mean_bounded_slowdown for one in some], jobs, 2)]
-            rows.append(cells)
-        yield f"By {title}", head, rows
+def others(found: Sequence[Standing]) -> str:
+    """What the world knows beside times: energy, carbon, money, fairness, deadlines, use, preemptions."""
+    metrics, who = told(found, OTHERS), [one for one in found if one.policy != BOUND]
+    rows = [
+        [_name(one), *(_score(one, m) for m in metrics), number(one.longest_wait), number(one.wall_seconds, 2)]
+        for one in who
+    ]
+    head = ["policy", *(METRICS[metric].title for metric in metrics), "longest wait s", "simulation s"]
+    return table(head, rows, _oracles(who))
 
 
-def _order(name: str) -> tuple[int, str]:
-    return (int(name), "") if name.isdecimal() else (0, name)
+def loads(found: Sequence[Standing]) -> str:
+    """A column for each load under each central metric."""
+    every = list(dict.fromkeys(one.load for one in found))
+    rows = []
+    for name in dict.fromkeys(one.policy for one in found):
+        mine = [named(at(found, load), name) for load in every]
+        rows.append([_name(mine[0]), *(_score(one, metric) for metric in CENTRAL for one in mine)])
+    head = [f"{METRICS[metric].title}, load {load:g}" for metric in CENTRAL for load in every]
+    return table(["policy", *head], rows, _oracles(at(found, every[0])))
 
 
-def _mean(values: Sequence[float | None], jobs: np.ndarray, digits: int) -> str:
-    known = [(value, weight) for value, weight in zip(values, jobs.tolist(), strict=True) if value is not None]
-    total = sum(weight for _, weight in known)
-    return number(sum(v * w for v, w in known) / total, digits) if total else "-"
+def served(found: Sequence[Standing], kind: str, reference: str) -> str:
+    """How each group's jobs fared: mean completion time and slowdown, and the ratio to the reference's."""
+    groups = named(found, reference).groups[kind]
+    rows = [
+        [_name(one), *(_group(one.groups[kind].get(name), one.oracle) for name in groups)]
+        for one in found
+        if one.groups[kind]
+    ]
+    jobs = [f"{'gang of ' * (kind == 'gang')}{name}\n{number(group.jobs)} jobs" for name, group in groups.items()]
+    return table(["policy", *jobs], rows, _oracles([one for one in found if one.groups[kind]]))
 
 
-def front(points: np.ndarray) -> np.ndarray:
-    """Which points no other one dominates: shape (n, objectives), smaller is better -> bool of shape (n,)."""
-    no_worse = np.all(points[None] <= points[:, None], axis=2)
-    better = np.any(points[None] < points[:, None], axis=2)
-    kept: np.ndarray = ~np.any(no_worse & better, axis=1)
-    return kept
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], oracles: Collection[int] = ()) -> str:
+    """A table; cells are HTML already, heads are text (in lines). Rows of oracles look other than the rest."""
+    top = "".join(f"<th>{escape(cell).replace(chr(10), '<br>')}</th>" for cell in head)
+    body = "".join(_row(row, number in oracles) for number, row in enumerate(rows))
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def pareto(found: Sequence[Standing]) -> Figure | None:
-    """Mean JCT against carbon, money and energy, where they are known; who is on the front of a panel is filled."""
-    able = [one for one in found if not one.oracle and np.isfinite(one.means["mean_jct"].value)]
-    known = [name for name in PRICES if len({one.others[name].value for one in able if name in one.others}) > 1]
-    if len(able) < 2 or not known:
-        return None
-    with rc_context(STYLE):
-        figure = Figure(figsize=(11, 4.2), layout="constrained")
-        for axes, name in zip(np.atleast_1d(figure.subplots(1, len(known))), known, strict=True):
-            mine = [one for one in able if name in one.others]
-            points = np.array([[one.means["mean_jct"].value, one.others[name].value] for one in mine])
-            on = front(points)
-            for at, (one, (jct, price)) in enumerate(zip(mine, points.tolist(), strict=True)):
-                colour = COLOURS[at % len(COLOURS)]
-                style = MARKERS[at // len(COLOURS) % len(MARKERS)]
-                fill = "full" if on[at] else "none"
-                axes.plot(jct, price, style, color=colour, markersize=7, fillstyle=fill, label=short(one.policy))
-            axes.set_xlabel("mean JCT, s")
-            axes.set_ylabel(PRICES[name])
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
-    return figure
+def _row(cells: Sequence[str], oracle: bool) -> str:
+    start = '<tr class="oracle">' if oracle else "<tr>"
+    return start + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _oracles(found: Sequence[Standing]) -> set[int]:
+    return {row for row, one in enumerate(found) if one.oracle}
+
+
+def _name(one: Standing) -> str:
+    return escape(one.policy) + "".join(f"<small>{escape(text)}</small>" for text in remarks(one))
+
+
+def _score(one: Standing, metric: str) -> str:
+    value = number(one.means[metric].value, METRICS[metric].digits)
+    if (duel := one.duels.get(metric)) is None or not math.isfinite(duel.ratio.value):
+        return value
+    return f"{value}{_times(duel.ratio, duel.verdict)}"
+
+
+def _times(ratio: Interval, verdict: str) -> str:
+    """A ratio to the reference's, its interval below it: a column that is narrow enough for eight of them."""
+    value, _, rest = ranged(ratio).partition(" ")
+    return f'<small class="{verdict}">&times; {value}</small><small class="{verdict}">{rest.replace(",", ", ")}</small>'
+
+
+def _difference(one: Standing, metric: str) -> str:
+    duel, digits = one.duels[metric], METRICS[metric].digits
+    p = "" if duel.corrected != duel.corrected else f", p {chance(duel.corrected)}"
+    words = f'<small class="{duel.verdict}">{VERDICTS[duel.verdict]}{p}</small>'
+    return f"{_signed(duel.difference.value, digits)}<small>{_range(duel.difference, digits, _signed)}</small>{words}"
+
+
+def chance(p: float) -> str:
+    """A p-value for a table."""
+    return "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _group(one: Group | None, oracle: bool) -> str:
+    if one is None or one.jct != one.jct:
+        return "-"
+    value = f"{number(one.jct)} s"
+    if one.jct_ratio is None:
+        return f"{value}<small>slowdown {number(one.slowdown, 2)}</small>"
+    sign = "win" if one.jct_ratio.high < 1 else "loss" if one.jct_ratio.low > 1 else "tie"
+    ratio = _times(one.jct_ratio, "oracle" if oracle else sign)
+    return f"{value}{ratio}<small>slowdown {number(one.slowdown, 2)}</small>"
+
+
+def _range(one: Interval, digits: int, form: Callable[[float, int], str] = number) -> str:
+    return "" if one.value != one.value else f"[{form(one.low, digits)}, {form(one.high, digits)}]"
+
+
+def _percent(one: Interval) -> str:
+    return "-" if one.value != one.value else f"{one.value:.0%}<small>[{one.low:.0%}, {one.high:.0%}]</small>"
+
+
+def _wins(duel: Duel) -> str:
+    if duel.wins != duel.wins:
+        return "-"
+    return f"{duel.wins:.0%}" + (f"<small>{duel.ties:.0%} equal</small>" if duel.ties else "")
+
+
+def _signed(value: float, digits: int) -> str:
+    return "-" if value != value else f"{value:+,.{digits}f}".replace("-", "−")

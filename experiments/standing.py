@@ -2,144 +2,196 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from .contest import Outcome
+from .contest import Key, Outcome
 from .entrants import Entrant, is_oracle
-from .intervals import Duel, Floats, Indices, Interval, around, duel, interquartile_mean, mean, over_seeds, resamples
-
-METRICS = {
-    "mean_bounded_slowdown": ("mean bounded slowdown", ""),
-    "mean_jct": ("mean JCT", "s"),
-    "median_jct": ("median JCT", "s"),
-    "p99_jct": ("p99 JCT", "s"),
-}
-"""Metric -> its name in words and its unit. Each is of the scored jobs of a window; lower is better."""
-MAIN = "mean_bounded_slowdown"
-OTHERS = {
-    "p95_jct": ("p95 JCT", "s"),
-    "median_bounded_slowdown": ("median bounded slowdown", ""),
-    "p95_bounded_slowdown": ("p95 bounded slowdown", ""),
-    "p99_bounded_slowdown": ("p99 bounded slowdown", ""),
-    "mean_wait": ("mean wait", "s"),
-    "utilization": ("accelerators held", "part"),
-    "preemptions": ("preemptions", ""),
-    "energy_kwh": ("energy", "kWh"),
-    "carbon_kg": ("carbon", "kg CO2e"),
-    "usd": ("money", "USD"),
-    "max_rho": ("largest finish-time fairness", ""),
-    "jain": ("Jain index of it", ""),
-}
-"""What else is told where the world knows it: means over windows, without a verdict."""
+from .groups import KINDS, Group, Sums, against, chosen, stacked, sums
+from .intervals import Draws, Duel, Floats, Interval, Runs, duel, holm, verdict
+from .scores import CENTRAL, MAIN, METRICS
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One policy.
+    """One policy at one load.
 
     Attributes:
         policy: its name.
-        scores: metric -> a score for each window, shape (windows,); NaN where it left jobs unfinished. The mean over
-            seeds where there are several.
-        means, middles: metric -> mean and interquartile mean over windows, with intervals.
+        load: how many times as fast jobs were submitted.
+        members: the policies that the name stands for; several are seeds.
+        runs: metric -> scores, shape (seeds, windows); NaN where it left jobs unfinished, or nobody knows.
+        means: metric -> mean over seeds and windows.
+        middles: metric -> interquartile mean, of the central metrics.
         duels: metric -> against the reference; empty for the reference itself.
-        unfinished: scored jobs that never ended, over all windows.
-        longest_wait: seconds, over all windows.
-        wall_seconds: of all its windows' simulations together.
-        others: what is in `OTHERS` and was told in every window -> mean over windows, with its interval.
-        seeds: how many trainings of one policy these are.
+        groups: "gang" or "tenant" -> group -> how it was served.
+        unfinished: scored jobs that never ended, over all windows and seeds.
+        longest_wait: seconds, over all of them.
+        wall_seconds: of all its simulations together.
     """
 
     policy: str
-    scores: Mapping[str, Floats]
+    load: float
+    members: tuple[str, ...]
+    runs: Mapping[str, Floats]
     means: Mapping[str, Interval]
     middles: Mapping[str, Interval]
     duels: Mapping[str, Duel]
+    groups: Mapping[str, Mapping[str, Group]]
     unfinished: int
     longest_wait: float
     wall_seconds: float
-    others: Mapping[str, Interval] = field(default_factory=dict)
-    seeds: int = 1
 
     @property
     def oracle(self) -> bool:
-        """Whether it knows what no policy can know."""
+        """Whether it knows what no policy can know, and so is out of competition."""
         return is_oracle(self.policy)
+
+    def scores(self, metric: str = MAIN) -> Floats:
+        """A score for each window, the mean over seeds, shape (windows,)."""
+        scores: Floats = self.runs[metric].mean(0)
+        return scores
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json` and `comparison.json`, without the scores; None where there is no number."""
         return {
             "policy": self.policy,
-            "means": {name: _plain(one) for name, one in self.means.items()},
-            "interquartile_means": {name: _plain(one) for name, one in self.middles.items()},
-            "against_reference": {name: _plain(one) for name, one in self.duels.items()} or None,
-            "others": {name: _plain(one) for name, one in self.others.items()},
-            "seeds": self.seeds,
             "oracle": self.oracle,
+            "load": self.load,
+            "seeds": len(self.members),
+            "members": list(self.members),
+            "means": {name: plain(one) for name, one in self.means.items()},
+            "interquartile_means": {name: plain(one) for name, one in self.middles.items()},
+            "against_reference": {name: plain(one) for name, one in self.duels.items()} or None,
+            "groups": {kind: {name: plain(one) for name, one in some.items()} for kind, some in self.groups.items()},
             "unfinished": self.unfinished,
             "longest_wait": self.longest_wait,
             "wall_seconds": self.wall_seconds,
         }
 
 
-Known = Mapping[tuple[str, int], Outcome]
-
-
 def standings(
-    known: Known, policies: Sequence[str | Entrant], windows: int | Sequence[int], reference: str, seed: int
+    known: Mapping[Key, Outcome],
+    rows: Sequence[Entrant],
+    draws: Draws,
+    reference: str,
+    loads: Sequence[float] = (1.0,),
 ) -> list[Standing]:
-    """Sums outcomes up, in the order of `policies`. One draw of windows serves every interval.
+    """Sums outcomes up, load by load in the order of `rows`. One draw of windows serves every interval."""
+    teams = {one.name: one.members for one in rows}
+    rounds = [_Round(known, teams, load, reference, draws) for load in loads]
+    return corrected([one.standing(name) for one in rounds for name in teams])
 
-    `windows` are how many, or the numbers of those that count.
-    """
-    numbers = range(windows) if isinstance(windows, int) else windows
-    draws = resamples(len(numbers), seed)
-    named = {one.name: one for one in (Entrant(p, (p,)) if isinstance(p, str) else p for p in policies)}
-    rows = {name: [[known[m, w] for w in numbers] for m in one.members] for name, one in named.items()}
-    scores = {name: {metric: _scores(rows[name], metric) for metric in METRICS} for name in named}
-    return [
-        Standing(
+
+def corrected(found: Sequence[Standing]) -> list[Standing]:
+    """The same with verdicts by p-values after Holm, over all rivals and loads of a metric; oracles are no rivals."""
+    duels = {id(one): dict(one.duels) for one in found}
+    for metric, about in METRICS.items():
+        rivals = [one for one in found if metric in one.duels and not one.oracle]
+        for one, p in zip(rivals, holm([one.duels[metric].p for one in rivals]), strict=True):
+            old = one.duels[metric]
+            says = verdict(old.difference.value, p, about.more)
+            duels[id(one)][metric] = replace(old, corrected=p, verdict=says)
+    for one in found:
+        if one.oracle:
+            duels[id(one)] = {m: replace(old, corrected=np.nan, verdict="oracle") for m, old in one.duels.items()}
+    return [replace(one, duels=duels[id(one)]) for one in found]
+
+
+class _Round:
+    """All policies at one load, on the same windows."""
+
+    def __init__(
+        self,
+        known: Mapping[Key, Outcome],
+        teams: Mapping[str, tuple[str, ...]],
+        load: float,
+        reference: str,
+        draws: Draws,
+    ) -> None:
+        self.teams, self.load, self.reference, self.draws = teams, load, reference, draws
+        windows = range(draws.windows.shape[1])
+        self.rows = {n: [[known[member, load, w] for w in windows] for member in team] for n, team in teams.items()}
+        self.weights = {name: draws.seeds(name, len(team)) for name, team in teams.items()}
+        self.scores = {name: {m: _scores(rows, m) for m in METRICS} for name, rows in self.rows.items()}
+        self.there = {m: _there([scores[m] for scores in self.scores.values()]) for m in METRICS}
+        self.drawn = {m: draws.only(there) for m, there in self.there.items()}
+        self.runs = {name: {m: self._runs(name, m) for m in METRICS} for name in teams}
+        self.parts = {kind: self._parts(kind) for kind in KINDS}
+
+    def standing(self, name: str) -> Standing:
+        """How one of them stands."""
+        rows, mine = [row for seed in self.rows[name] for row in seed], self.runs[name]
+        return Standing(
             name,
-            {metric: over_seeds(mine[metric]) for metric in METRICS},
-            {metric: around(mean, mine[metric], draws) for metric in METRICS},
-            {metric: around(interquartile_mean, mine[metric], draws) for metric in METRICS},
-            {m: duel(mine[m], scores[reference][m], draws) for m in METRICS if name != reference},
-            sum(row.unfinished for some in rows[name] for row in some),
-            max(row.max_wait or 0.0 for some in rows[name] for row in some),
-            sum(row.wall_seconds for some in rows[name] for row in some),
-            _others(rows[name], draws),
-            len(rows[name]),
+            self.load,
+            self.teams[name],
+            self.scores[name],
+            {m: one.mean for m, one in mine.items()},
+            {m: mine[m].middle(self.drawn[m]) for m in CENTRAL},
+            {m: self._duel(name, m) for m in METRICS if name != self.reference},
+            {kind: self._groups(name, kind) for kind in KINDS},
+            sum(row.unfinished for row in rows),
+            max(row.max_wait or 0.0 for row in rows),
+            sum(row.wall_seconds for row in rows),
         )
-        for name, mine in scores.items()
-    ]
+
+    def _runs(self, name: str, metric: str) -> Runs:
+        return Runs.of(self.scores[name][metric][:, self.there[metric]], self.weights[name], self.drawn[metric])
+
+    def _duel(self, name: str, metric: str) -> Duel:
+        mine, theirs = self.runs[name][metric], self.runs[self.reference][metric]
+        return duel(mine, theirs, self.drawn[metric], METRICS[metric].more)
+
+    def _parts(self, kind: str) -> dict[str, Sums]:
+        """What each policy's runs add up to, for the groups that are told of."""
+        texts = {name: [[row.groups for row in seed] for seed in rows] for name, rows in self.rows.items()}
+        told = chosen(kind, stacked(texts[self.reference], kind))
+        parts = {name: stacked(some, kind, told) for name, some in texts.items()}
+        return {name: sums(some, self.weights[name], self.draws) for name, some in parts.items()}
+
+    def _groups(self, name: str, kind: str) -> dict[str, Group]:
+        mine, theirs = self.parts[kind][name], self.parts[kind][self.reference]
+        own = name == self.reference
+        found = {group: against(mine, None if own else theirs, group) for group in mine.of}
+        return found if any(group.jobs for group in found.values()) else {}
 
 
-def _others(rows: Sequence[Sequence[Outcome]], draws: Indices) -> dict[str, Interval]:
-    """What was told in every window."""
-    told = {name: np.array([[_told(row, name) for row in some] for some in rows]) for name in OTHERS}
-    return {name: around(mean, values, draws) for name, values in told.items() if np.isfinite(values).all()}
-
-
-def _told(row: Outcome, name: str) -> float:
-    value = getattr(row, name)
-    return float("nan") if value is None else float(value)
-
-
-def rival(found: Sequence[Standing], reference: str, heuristics: Sequence[str]) -> Standing | None:
+def rival(found: Sequence[Standing], reference: str, heuristics: Collection[str]) -> Standing | None:
     """The best of the others by the mean of the main metric; of the heuristics among them, if there are any."""
-    others = [one for one in found if one.policy != reference and not one.oracle]
-    others = [one for one in others if np.isfinite(one.means[MAIN].value)]
+    others = [one for one in ranked(found) if one.policy != reference and np.isfinite(one.means[MAIN].value)]
     rules = [one for one in others if one.policy in heuristics]
     return min(rules or others, key=lambda one: one.means[MAIN].value, default=None)
 
 
+def ranked(found: Sequence[Standing]) -> list[Standing]:
+    """Those that compete."""
+    return [one for one in found if not one.oracle]
+
+
+def at(found: Sequence[Standing], load: float) -> list[Standing]:
+    """Those at one load."""
+    return [one for one in found if one.load == load]
+
+
+def named(found: Sequence[Standing], policy: str) -> Standing:
+    """The one of this name."""
+    return next(one for one in found if one.policy == policy)
+
+
+def told(found: Sequence[Standing], metrics: Iterable[str]) -> list[str]:
+    """Of these metrics, those that say something of somebody: a number for some policy, and not zero for all."""
+    values = {metric: [one.means[metric].value for one in found] for metric in metrics}
+    return [metric for metric, some in values.items() if any(np.isfinite(value) and value for value in some)]
+
+
 def extremes(reference: Standing, other: Standing) -> dict[str, int]:
     """The windows of the reference's largest win and largest loss against another, by the ratio of their scores."""
-    ratios = reference.scores[MAIN] / other.scores[MAIN]
+    ratios = reference.scores() / other.scores()
     if not np.isfinite(ratios).all():
         return {}
     best, worst = int(ratios.argmin()), int(ratios.argmax())
@@ -147,12 +199,20 @@ def extremes(reference: Standing, other: Standing) -> dict[str, int]:
 
 
 def _scores(rows: Sequence[Sequence[Outcome]], metric: str) -> Floats:
-    """Shape (seeds, windows). Who leaves jobs undone has no score there: a mean of the others would flatter it."""
-    return np.array([[np.nan if row.unfinished else _told(row, metric) for row in some] for some in rows])
+    """A policy that leaves jobs undone has no score there: a mean of the others would flatter it."""
+    values = [[None if row.unfinished else getattr(row, metric) for row in seed] for seed in rows]
+    return np.array(values, np.float64)
 
 
-def _plain(one: Interval | Duel) -> dict[str, Any]:
-    return {key: _number(value) for key, value in asdict(one).items()}
+def _there(scores: Sequence[Floats]) -> npt.NDArray[np.bool_]:
+    """The windows of which somebody knows a metric: where no job has a deadline, nobody met any."""
+    known: npt.NDArray[np.bool_] = np.any([np.isfinite(some).any(0) for some in scores], 0)
+    return known
+
+
+def plain(one: Any) -> Any:
+    """A record in plain values, None for numbers that are not finite."""
+    return _number(asdict(one))
 
 
 def _number(value: Any) -> Any:
