@@ -35,7 +35,7 @@ from ..traces.estimates import with_estimates
 from ..traces.job import Job, Trace
 from .cores import cores
 from .evolving import Evolving
-from .intervals import duel, resamples
+from .intervals import Runs, duel, resamples
 from .lessons import Yard
 from .objectives import wanted
 from .options import command_of, option
@@ -166,7 +166,11 @@ def table(found: Mapping[tuple[Cell, str], list[float]], kinds: Mapping[str, Seq
         row |= {"rules": {rule: float(np.mean(found[cell, rule])) for rule in RULES}}
         for kind, folders in kinds.items():
             scores = np.array([found[cell, folder] for folder in folders])
-            told = duel(scores, np.array(found[cell, best]), draws)
+            rule = np.array([found[cell, best]])
+            mine, its = (
+                Runs.of(one, draws.seeds(name, len(one)), draws) for name, one in ((kind, scores), (best, rule))
+            )
+            told = duel(mine, its, draws)
             row[kind] = {
                 "slowdown": float(scores.mean()), "ratio": told.ratio.value, "low": told.ratio.low,
                 "high": told.ratio.high, "verdict": told.verdict, "seeds": scores.mean(1).tolist(),

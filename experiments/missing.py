@@ -29,7 +29,7 @@ CHECKS: Mapping[Need, tuple[Callable[[Trace, Scenario], bool], str]] = {
     ),
     "elastic": (
         lambda trace, world: not world.plain and any(job.min_gang or job.max_gang for job in trace.jobs),
-        "elastic jobs in a world that resizes them; use a --scenario and jobs such as synthetic:...,elastic=0.5",
+        "elastic jobs in a world that resizes them; use a --scenario, and a --trace such as synthetic:...,elastic=0.5",
     ),
     "shares": (
         lambda trace, _: any(job.share < 1 for job in trace.jobs),

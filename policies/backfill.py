@@ -1,6 +1,10 @@
 """EASY backfilling: jobs may overtake the first in line as long as they do not delay it.
 
-Lifka, JSSPP 1995; Mu'alem and Feitelson, IEEE TPDS 12(6), 2001.
+Lifka, JSSPP 1995; Mu'alem and Feitelson, IEEE TPDS 12(6), 2001, sec. 2. By the expected ends of those who run, the
+first in line will have room at the shadow time, and beside it some accelerators, the extra ones, stay free then. A job
+behind it starts if it fits now and
+    now + estimate <= shadow time,   or   it needs no more than the extra ones, which are fewer then.
+Left out: jobs that outrun their estimates are killed there; here they are expected to end now.
 """
 
 from __future__ import annotations

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +17,9 @@ from gpuyard.envs.nodes import parse
 from gpuyard.envs.session import Policy, Session
 from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.vocabulary import Stopped
-from gpuyard.experiments.names import policy
+from gpuyard.experiments.names import all_policies, policy
 from gpuyard.traces.job import Job, Trace
+from strategies import Random
 from tales import Befalls, grid
 from witness import Witness
 
@@ -57,6 +60,29 @@ def test_all_that_is_decided_in_a_storm_is_legal(name: str, trace: Trace, seed: 
         for entry in session.log.entries[seen:]:
             witness.follow(entry)
         seen = len(session.log.entries)
+    assert session.log.replay().state() == session.cluster.state()
+
+
+def hastened(one: Any) -> Policy:
+    """A copy of a policy, as hasty as that world is as far as it can be."""
+    known = {f.name for f in fields(one)} if is_dataclass(one) else set()
+    hasty = {"tick": 3.0, "lease": 6.0, "round": 6.0, "longest_restart": 1.5, "profiling": 5.0}
+    changed: Policy = replace(deepcopy(one), **{name: value for name, value in hasty.items() if name in known})
+    return changed
+
+
+@pytest.mark.parametrize("name", all_policies())
+@given(told(), st.integers(0, 9), st.integers(0, 25))
+@settings(max_examples=12, deadline=None)
+def test_whoever_began_a_policy_can_go_on(name: str, trace: Trace, seed: int, moments: int) -> None:
+    """For some moments somebody decides at random; and nothing that is decided then is refused."""
+    session, one = Session(storm.world(trace, seed)), hastened(policy(name))
+    begins = Random(np.random.default_rng(seed))
+    for moment in range(120):
+        if not session.advance():
+            break
+        for decision in (begins if moment < moments else one).decide(session.cluster):
+            session.act(decision)
     assert session.log.replay().state() == session.cluster.state()
 
 

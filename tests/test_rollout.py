@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from gpuyard.envs.cluster import ClusterView
+from gpuyard.envs.laws.checkpoints import Checkpoints
 from gpuyard.envs.nodes import parse
 from gpuyard.envs.session import Policy, Session
 from gpuyard.envs.sim import SimWorld
-from gpuyard.envs.vocabulary import Start
+from gpuyard.envs.tenants import Tenant, Tenants
+from gpuyard.envs.vocabulary import Decision, Move, Start, Tick
 from gpuyard.policies.needs import ESTIMATES
 from gpuyard.policies.orders import expected
 from gpuyard.policies.ranked import Formula, Ranked
 from gpuyard.policies.rollout import Little, Rollout, rollout
 from gpuyard.traces.job import Job, Trace
+from tales import Script, ended, tell
+from tales import at as places
 
 SHORTEST = Formula(expected)
 STRICT, LOOSE = Ranked(SHORTEST, needs=ESTIMATES), Ranked(SHORTEST, strict=False, needs=ESTIMATES)
@@ -74,6 +80,41 @@ def test_it_is_never_worse_than_it_foresees_when_all_is_known() -> None:
         begun = {e.job: t for t, e in log.timed() if isinstance(e, Start)}
         costs[name] = sum(max(1.0, (begun[j.id] + (j.estimate or 0)) / max(j.estimate or 0, 10.0)) for j in jobs)
     assert costs["both"] == min(costs["loose"], costs["strict"])
+
+
+@dataclass
+class Later:
+    """Does what its script says, and hands over at a second."""
+
+    script: Script
+    second: float
+    then: Policy
+
+    def decide(self, cluster: ClusterView) -> Iterator[Decision]:
+        yield from self.script.decide(cluster)
+        if cluster.now >= self.second:
+            yield from self.then.decide(cluster)
+
+
+def test_what_was_borrowed_before_its_owner_came_is_foreseen_to_be_held_on() -> None:
+    """Job 0 borrows two, and is on its way elsewhere while b's pair takes two of b's three: one is left to lend.
+
+    It arrives at 11, and since then stands behind job 1 in the ledger. Job 2 of a's has to wait, job 3 is b's third.
+    """
+    tenants = Tenants([Tenant("a", quota=2), Tenant("b", quota=3)], 1e6)
+    jobs = [
+        (Job(0, 0.0, 4, tenant="a", estimate=100.0), 100.0), (Job(1, 5.0, 2, tenant="b", estimate=100.0), 100.0),
+        (Job(2, 40.0, tenant="a", estimate=10.0), 10.0), (Job(3, 40.0, tenant="b", estimate=10.0), 10.0),
+    ]  # fmt: skip
+    script = Script([
+        (0.0, Start(0, places("n0/0", "n0/1", "n0/2", "n0/3"))),
+        (4.0, Move(0, places("n0/0", "n0/1", "n0/2", "n0/6"))),
+        (5.0, Start(1, places("n0/4", "n0/5"))),
+    ])  # fmt: skip
+    fates = [(4.0, lambda stage: stage.say(Tick(4.0)))]
+    policy = Later(script, 40.0, replace(rollout))
+    told = tell(jobs, "1x8:A", {"checkpoints": Checkpoints()}, policy, fates, tenants=tenants)
+    assert [(row[0], row[1]) for row in ended(told)][:3] == [(50.0, 3), (105.0, 1), (115.0, 2)]
 
 
 def test_the_shipped_one_takes_another_placement() -> None:
