@@ -134,12 +134,12 @@ ROOMY: Mapping[str, Line] = {
     )
     for name, size, room in (("a-little", 9.0, 12.0), ("some", 7.0, 12.0), ("much", 7.0, 8.0))
 }
-"""Shortest first, and the longer a job is expected to run the more must stay free beside it: room for who comes next.
+"""Shortest first; the longer a job is expected to run, the more must stay free beside it, for who comes next.
 
-Of `shortest-leaving-some`, e^7 s (18 minutes; the geometric mean of its median and its 90th percentile) with nothing left
-free, more than a day with 5 % of the accelerators. Long jobs are kept from filling the cluster, as size-based assignment
-keeps them from short ones: Harchol-Balter, Crovella and Murta, "On choosing a task assignment policy for a distributed
-server system", JPDC 59 (1999)."""
+Of `shortest-leaving-some`, e^7 s (18 minutes; the geometric mean of its median and its 90th percentile) with nothing
+left free, more than a day with 5 % of the accelerators. Long jobs are kept from filling the cluster, as size-based
+assignment keeps them from short ones: Harchol-Balter, Crovella and Murta, "On choosing a task assignment policy for a
+distributed server system", JPDC 59 (1999)."""
 
 SRTF = {"left": -16.0, "is_start": 64.0, "victim_left": 16.0, "is_preempt": -1.0}
 LAS = {"attained": -16.0, "gang": -11.0, "is_start": 64.0, "victim_served": 16.0, "is_preempt": -8.0}
