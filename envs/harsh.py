@@ -49,8 +49,8 @@ from .vocabulary import (
     Submitted,
 )
 
-PATIENCE = 7 * 86400.0
-"""Seconds without any job in its place or to come after which nothing is expected of a policy any more."""
+PATIENCE, REPAIR = 7 * 86400.0, 366 * 86400.0
+"""Seconds without any job in its place or to come after which nothing is expected any more of a policy, of a repair."""
 
 
 class HarshWorld:
@@ -166,7 +166,7 @@ class HarshWorld:
         if self._alive():
             self._last = time
             return False
-        return not self._waiting or time - self._last > PATIENCE
+        return not self._waiting or time - self._last > (REPAIR if self._machines.broken(self._last) else PATIENCE)
 
     def _alive(self) -> bool:
         return bool(self.runs or self._coming or self._limbo)

@@ -34,6 +34,7 @@ class Machines:
         self.of: dict[str, Node] = {node.id: node for node in nodes}
         self.up = {node.id: node.present for node in nodes}
         self._reasons: defaultdict[str, set[str]] = defaultdict(set)
+        self._fell: dict[str, float] = {}
         self._promised: set[str] = set()
         self._now, self._say, self._clear = now, say, clear
 
@@ -47,9 +48,11 @@ class Machines:
             self._clear(node, frozenset())
             if reason not in GONE:
                 self._reasons[node].add(reason)
+                self._fell[node] = self._now()
         elif self._reasons[node]:
             if reason in GONE:
                 self._reasons[node].clear()
+                del self._fell[node]
                 self._say(NodeDown(self._now(), node, reason))
             else:
                 self._reasons[node].add(reason)
@@ -58,6 +61,7 @@ class Machines:
         fresh = tuple(a for a in accelerators if not self._reasons[a])
         for accelerator in accelerators:
             self._reasons[accelerator].add(reason)
+        self._fell |= dict.fromkeys(fresh, self._now())
         if fresh and self.up[node]:
             self._say(NodeDown(self._now(), node, reason, fresh))
             self._clear(node, frozenset(fresh))
@@ -68,14 +72,21 @@ class Machines:
             if reason in self._reasons[node]:
                 self._reasons[node].discard(reason)
                 if not self._reasons[node]:
+                    del self._fell[node]
                     self.come(node)
             return
         had = [a for a in accelerators if reason in self._reasons[a]]
         for accelerator in had:
             self._reasons[accelerator].discard(reason)
         back = tuple(a for a in had if not self._reasons[a])
+        for accelerator in back:
+            del self._fell[accelerator]
         if back and self.up[node]:
             self._say(NodeUp(self._now(), node, back))
+
+    def broken(self, since: float) -> bool:
+        """Whether anything is under repair that broke by a time, seconds."""
+        return any(fell <= since for fell in self._fell.values())
 
     def come(self, node: str) -> None:
         """A node is there and works, but for its accelerators that are broken."""

@@ -62,7 +62,10 @@ def filled(times: int, one: Drf, tenants: Tenants | None = None) -> list[str]:
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_the_example_of_the_paper(strict: bool) -> None:
-    """Section 4.1, table 1: B, A, A, B, A; then A has 3 CPUs and 12 GB, B 6 CPUs and 2 GB, two thirds each."""
+    """Section 4.1; in the order of table 1, as recalled: B, A, A, B, A.
+
+    Then A has 3 CPUs and 12 GB, B 6 CPUs and 2 GB: two thirds each.
+    """
     assert filled(1, Drf(strict=strict)) == ["bob", "ann", "ann", "bob", "ann"]
 
 

@@ -28,6 +28,7 @@ from gpuyard.traces.estimates import with_estimates
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.synthetic import generate
 from gpuyard.traces.trouble import BadInput
+from tales import Fate, ended, ends, said, tell
 
 DAY = 86400.0
 KIND = {"Level": "Hardware Failure", "Class": "Fan", "Desc": "it broke"}
@@ -284,3 +285,28 @@ def test_recordings_that_cannot_be_read_are_refused(tmp_path: Path, text: str, c
 def test_what_cannot_be_is_refused_by_its_key(change: dict[str, object]) -> None:
     with pytest.raises(BadInput, match=next(iter(change))):
         Failures(**change)  # type: ignore[arg-type]
+
+
+DAY = 86400.0
+
+
+@pytest.mark.parametrize(("days", "waits"), [(20.0, True), (400.0, False)])
+def test_who_needs_what_is_under_repair_is_waited_for_and_not_for_ever(days: float, waits: bool) -> None:
+    """Job 1 wants both accelerators of which one broke while job 0 ran; a year is the longest that a repair takes."""
+    fates: list[Fate] = [
+        (50.0, lambda stage: stage.fall("n0", "failed", ("n0/1",))),
+        (days * DAY, lambda stage: stage.rise("n0", "failed", ("n0/1",))),
+    ]
+    jobs = [(Job(0, 0.0), 100.0), (Job(1, 10.0, 2), 100.0)]
+    told = tell(jobs, "1x2:V100", {}, fifo, fates)
+    assert ended(told)[1:] == ends(*[(days * DAY + 100.0, 1, "finished", 100.0, 0.0)] * waits)
+
+
+def test_whoever_is_not_served_where_nothing_is_broken_is_waited_for_a_week() -> None:
+    """Nobody decides anything. What breaks after the last job has come keeps nothing alive."""
+    fates: list[Fate] = [
+        (6 * DAY, lambda stage: stage.fall("n0", "failed")),
+        (8 * DAY, lambda stage: stage.rise("n0", "failed")),
+    ]
+    told = tell([(Job(0, 0.0), 100.0)], "1x2:V100", {}, [], fates)
+    assert [one.time for one in said(told, NodeDown, NodeUp)] == [6 * DAY]
