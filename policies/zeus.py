@@ -29,11 +29,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
+from typing import cast
 
 from ..envs.cluster import ClusterView
 from ..envs.kinds import kind as facts
 from ..envs.meter import Seen
 from ..envs.paces import drawn, slowed
+from ..envs.placement import Place
 from ..envs.roster import Running
 from ..envs.session import Policy
 from ..envs.vocabulary import Cap, Decision, Placement
@@ -187,6 +189,11 @@ class Zeus:
     def tick(self) -> float:
         """Seconds between looks, the inner policy's if those are fewer."""
         return min(self.window, getattr(self.inner, "tick", None) or inf)
+
+    @property
+    def place(self) -> Place | None:
+        """The inner policy's, None where it says none."""
+        return cast("Place | None", getattr(self.inner, "place", None))
 
     @property
     def longest_restart(self) -> float:
