@@ -194,6 +194,7 @@ def test_over_an_inner_policy() -> None:
     assert policy("zeus(sjf)") == Zeus(sjf)
     assert policy("zeus(easy(sjf))") == Zeus(Easy(sjf.score))
     assert policy("zeus(easy(sjf))", "spread") == Zeus(policy("easy(sjf)", "spread"))
+    assert policy("zeus", "spread").place is policy("easy", "spread").place  # type: ignore[attr-defined]
     assert zeus.needs == {"estimates", "power"}
     assert Zeus(policy("fifo")).needs == {"power"}
     las = policy("las")
