@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
+
 from ..traces.job import Job
+from .laws.power import Curve, curves
 from .laws.speed import Speed
 from .profiles import builtin
 from .room import Room
@@ -31,3 +36,30 @@ def at(job: Job, placement: Placement, room: Room) -> float:
     there = [accelerator for _, some in placement for accelerator in some]
     kind = room.kind_of(there[0].partition("#")[0]) if there else None
     return pace(job, kind, len(there), len(placement) > 1)
+
+
+def drawn(kind: str, limit: float) -> float:
+    """What a power limit leaves of a draw, 0 to 1, by public tables (`laws/power.toml`).
+
+    Args:
+        kind: of the accelerator.
+        limit: a part of the largest.
+    """
+    limits, draws, _ = _limits(kind)
+    return float(np.interp(limit, limits, draws))
+
+
+def slowed(kind: str, draw: float) -> float:
+    """How fast a job goes whose draw a power limit has taken down to this part, 0 to 1, by the same tables."""
+    _, draws, speeds = _limits(kind)
+    return float(np.interp(draw, draws, speeds))
+
+
+@cache
+def _limits(kind: str) -> tuple[Curve, Curve, Curve]:
+    """Limits, draws and speeds, ascending, each a part of what it is without a limit; nothing is done without a draw.
+
+    A draw that the medians have a hair above that of the largest limit counts as that.
+    """
+    limits, speeds, energies = np.vstack([np.zeros(3), curves().get(kind, curves()["any"])]).T
+    return limits, np.minimum(np.maximum.accumulate(speeds * energies), 1.0), speeds

@@ -103,18 +103,26 @@ def _turned(folder: Path, mixture: str) -> Policy:
 
 
 def _over(outer: str, inner: str) -> Policy:
-    """`easy(sjf)`: the outer policy over the inner one's order."""
+    """`easy(sjf)`: the outer policy over the inner one's order; `zeus(easy)`: over the inner one itself."""
+    if _has(found := _find(outer), "inner"):
+        return _with(found, outer, inner=_find(inner))
     order = getattr(_find(inner), "score", None)
     if order is None:
         raise BadInput(f"policy '{outer}({inner})': '{inner}' is not an order; choose one such as fifo, sjf or wfp3")
-    return _with(_find(outer), outer, order=order)
+    return _with(found, outer, order=order)
+
+
+def _has(found: Any, field: str) -> bool:
+    return is_dataclass(found) and field in {f.name for f in fields(found)}
 
 
 def _with(found: Any, name: str, **change: Any) -> Policy:
     (field,) = change
-    if not is_dataclass(found) or field not in {f.name for f in fields(found)}:
+    if not _has(found, field) and _has(found, "inner"):
+        change = {"inner": _with(found.inner, name, **change)}
+    elif not _has(found, field):
         raise BadInput(f"policy '{name}' has no {field} that could be changed")
-    changed: Any = replace(found, **change)  # type: ignore[type-var]
+    changed: Any = replace(found, **change)
     return cast(Policy, changed)
 
 

@@ -18,6 +18,7 @@ from gpuyard.envs.session import Policy, Session
 from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.vocabulary import Stopped
 from gpuyard.experiments.names import all_policies, policy
+from gpuyard.policies.zeus import Zeus
 from gpuyard.traces.job import Job, Trace
 from strategies import Random
 from tales import Befalls, grid
@@ -31,6 +32,9 @@ HASTY: dict[str, Callable[[], Policy]] = {
     "gandiva": lambda: replace(policy("gandiva"), tick=3.0),  # type: ignore[type-var]
     "carbon_scaler": lambda: replace(policy("carbon_scaler"), rest=1.0, **DAYS),  # type: ignore[type-var]
     "wait_awhile": lambda: replace(policy("wait_awhile"), tick=1.0, **DAYS),  # type: ignore[type-var]
+    "zeus": lambda: Zeus(window=2.0, warmup=1.0),
+    "zeus(gandiva)": lambda: Zeus(replace(policy("gandiva"), tick=3.0), window=2.0, warmup=0.0),  # type: ignore[type-var]
+    "zeus(afs)": lambda: Zeus(replace(policy("afs"), rest=3.0, restart=0.1), window=2.0, warmup=0.0),  # type: ignore[type-var]
 }
 """The policies, as hasty as that world is."""
 WEATHER = Befalls(grid(*[100.0, 20.0, 60.0] * 9, site="hall", slot=2.0))
