@@ -114,6 +114,7 @@ class Room:
         self._accepted: dict[Shape, tuple[str, ...]] = {}
         gangs = (known.gangs for b in self.bays if (known := facts(b.kind)) is not None)
         self._open = tenants is None and not any(gangs)
+        self._spot = any(node.spot for node in self.nodes)
 
     @property
     def left(self) -> dict[str, int]:
@@ -150,8 +151,9 @@ class Room:
         return copy
 
     def shape(self, job: Job) -> Shape:
-        """What decides where a job can stand: its own shape, and its tenant and profile where these matter."""
-        return job.shape if self.tenants is None and job.share == 1 else (*job.shape, job.tenant, job.profile)
+        """What decides where a job can stand: its own shape, and where these matter tenant, profile, preemptibility."""
+        shape = job.shape if self.tenants is None and job.share == 1 else (*job.shape, job.tenant, job.profile)
+        return (*shape, job.preemptible) if self._spot else shape
 
     def admits_beside(self, job: Job, accelerator: str, need: int) -> str | None:
         """Why a job cannot have so many thousandths of an accelerator beside those who share it, None if it can."""
