@@ -7,9 +7,11 @@ times (1.5.4): jobs in the order of submission, each when as many accelerators h
 it want. When idle nodes are given back follows Marshall, Keahey and Freeman, "Elastic site", CCGrid 2010: what nobody
 needs goes, at the end of what is paid for in any case; clouds bill by the second now, so that is soon.
 
-How many, and of which pool: as many as the jobs that are due would take, were all that may come there, each placed where
-the rent is least at the moment. So what is our own comes first (a sleeping hall is woken), then as a rule spot, then on
-demand; a job that may not be preempted gets nothing spot. Data have weight: a job whose data would travel for longer than it waits does not go.
+How many, and of which pool: as many as the jobs that are due would take, were all that may come there, each placed
+where the rent is least at the moment. So what is our own comes first (a sleeping hall is woken), then whatever costs
+least; a job that may not be preempted gets nothing spot. A job whose data would travel for longer than it waits does
+not go.
+
 Left out of the papers: lengths of queues as triggers, budgets, hourly leases.
 """
 

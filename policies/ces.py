@@ -1,19 +1,24 @@
-"""Cluster energy saving: nodes that nobody will need for a while sleep, and wake when jobs come.
+"""Cluster energy saving: nodes that nobody will need for a while sleep, and wake before they are needed again.
 
-Helios' service (Hu, Sun, Yan, Wen and Zhang, SC 2021, section 4.3 and algorithm 2; the rules below are those of its
-published code). Every ten minutes, of a pool's nodes in use u(t):
+Helios' service (Hu, Sun, Yan, Wen and Zhang, SC 2021, section 4.3 and algorithm 2; the rules are those of its published
+code). Of a pool's nodes u(t) are in use, at most, in the ten minutes before t. Every ten minutes:
 
     mean of u over the last hour - u(t) >= falls, and u(t) - mean of what is expected over three hours >= will_fall,
-    and over three hours no more is expected than over six, and no node was woken in the last two hours:
+    and over three hours no less is expected to be spared than over six, and no node was woken in the last two hours:
         all but u(t) + buffer nodes sleep;
     more nodes are needed than are awake, whenever that is: as many are woken as are needed, and `buffer` more.
 
-The numbers are those of their cluster Earth, 143 nodes, a buffer of 5 and falls of 1, as parts of a pool's nodes. Left
-out: their forecaster (gradient boosted trees over calendar and lags of months of history); here it is `Forecast`, smoothed
-seasons of what the policy itself has seen.
+In the first hour all but u(t) + buffer sleep whatever the trend.
 
-`sleepy` is what they compare with, and what Slurm's SuspendTime does: a node sleeps that was idle for so long. Both let
-nodes of pools sleep that cost no rent; rented ones are for `burst`.
+The numbers are those of their cluster Earth, 143 nodes, a buffer of 5 and falls of 1, as parts of a pool's nodes. Ours
+is that nodes are also woken when more are expected in the next `ahead` steps than are awake, and do not fall asleep
+then: their nodes boot in five minutes, for which the first jobs of the morning wait.
+
+Left out: their forecaster, gradient boosted trees over calendar and lags of months of history; here it is `Forecast`,
+smoothed seasons of what the policy itself has seen. And their least number of nodes that are worth falling asleep.
+
+`sleepy` is what Slurm's SuspendTime does: a node sleeps that was idle for so long. Both let nodes of pools sleep that
+cost no rent; rented ones are for `burst`.
 """
 
 from __future__ import annotations
@@ -31,78 +36,107 @@ from ..envs.nodes import Node
 from ..envs.placement import packed
 from ..envs.session import Policy
 from ..envs.vocabulary import Decision, Provision, Release
+from .backfill import easy
 from .forecast import Forecast
 from .governor import Governor, Memory, standing, wanted
 from .needs import Needs
-from .orders import fifo
 
-POOLS: Needs = frozenset({"pools"})
 STEP, DAY = 600.0, 144
 """Seconds between looks at whether nodes may sleep, and such steps in a day."""
-HOUR, AHEAD, KEEP = 6, 18, 12
+HOUR, SOON, KEEP = 6, 18, 12
 """Steps that are looked back and ahead, and for which nothing sleeps after nodes were woken."""
+CLOSE = 1e-9
+"""Of a node: means of equal counts are equal."""
+
+Pools = dict[str, list[Node]]
 
 
 @dataclass(slots=True)
-class _Pool:
-    """What is remembered of a pool: the most nodes in use in each of the last steps, and what will be."""
+class _Use:
+    """What is remembered of a pool: the most nodes in use in each of the last steps, and what is expected."""
 
     used: deque[int] = field(default_factory=lambda: deque(maxlen=HOUR))
-    ahead: Forecast = field(default_factory=lambda: Forecast(STEP, DAY))
+    expected: Forecast = field(default_factory=lambda: Forecast(STEP, DAY))
     most: int = 0
-    step: float = -1.0
+    step: int = -1
     stable: float = -inf
+
+    def follow(self, now: float, used: int) -> bool:
+        """Notes how many nodes are in use; whether a step is over."""
+        step, over = int(now // STEP), False
+        if step > self.step:
+            if over := self.step >= 0:
+                self.used.extend([self.most] + [used] * min(step - self.step - 1, HOUR))
+            self.step, self.most = step, used
+        self.most = max(self.most, used)
+        self.expected.note(now, used)
+        return over
 
 
 @dataclass(frozen=True, slots=True)
 class Ces(Governor):
-    """Lets nodes of its pools sleep while fewer are in use than were, and fewer will be; wakes them for who waits.
+    """Lets nodes of its pools sleep while fewer are in use than were, and fewer will be; wakes them for who comes.
 
     Attributes:
         inner: who starts where.
         buffer: part of a pool's nodes, rounded up, that stays awake beside those in use.
         falls: part of a pool's nodes by which the use must have fallen from the mean of the last hour.
         will_fall: the same by which the mean of the next three hours must be below the use now.
+        ahead: steps of ten minutes for which as many stay awake as are expected to be in use; 0 as in the paper.
         every: seconds between ticks.
     """
 
-    inner: Policy = fifo
+    inner: Policy = easy
     buffer: float = 5 / 143
     falls: float = 1 / 143
     will_fall: float = 1 / 143
+    ahead: int = 3
     every: float | None = STEP
-    _memory: Memory[dict[str, _Pool]] = field(
-        default_factory=lambda: Memory(dict), init=False, repr=False, compare=False
+    own: ClassVar[Needs] = frozenset({"pools"})
+    _memory: Memory[dict[str, _Use]] = field(
+        default_factory=lambda: Memory[dict[str, _Use]](dict), init=False, repr=False, compare=False
     )
-    own: ClassVar[Needs] = POOLS
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields the inner policy's decisions, then who wakes and who sleeps."""
         yield from self.inner.decide(cluster)
         if not (pools := _beds(cluster)):
             return
-        memory, busy = self._memory.of(cluster), standing(cluster)
-        asked = _asked(self, cluster, pools)
+        uses, busy, asked = self._memory.of(cluster), standing(cluster), _asked(self, cluster, pools)
         for pool, nodes in pools.items():
-            known = memory.setdefault(pool, _Pool())
-            rest = _follow(known, cluster.now, sum(node.id in busy for node in nodes))
-            if needed := asked.get(pool, 0):
-                known.stable = cluster.now + KEEP * STEP
-                yield from _wake(cluster, pool, needed, ceil(self.buffer * len(nodes)))
-            elif rest:
-                yield from self._sleep(cluster, nodes, busy, known)
+            use, used = uses.setdefault(pool, _Use()), sum(node.id in busy for node in nodes)
+            over, buffer = use.follow(cluster.now, used), ceil(self.buffer * len(nodes))
+            if asked.get(pool):
+                use.stable = cluster.now + KEEP * STEP
+                yield from _wake(cluster, pool, asked[pool], buffer)
+            elif over:
+                needed = max(used, self._foreseen(use)) + buffer
+                yield from self._change(cluster, nodes, busy, use, needed)
 
-    def _sleep(self, cluster: ClusterView, nodes: list[Node], busy: set[str], known: _Pool) -> Iterator[Decision]:
-        used = sum(node.id in busy for node in nodes)
-        expected = known.ahead.ahead(2 * AHEAD)
-        soon, later = expected[:AHEAD].mean(), expected.mean()
-        fell, will = np.mean(known.used) - used, used - soon
-        if min(fell / self.falls, will / self.will_fall) < len(nodes) or soon < later or cluster.now < known.stable:
-            return
+    def _foreseen(self, use: _Use) -> int:
+        """The most nodes that are expected to be in use soon."""
+        return ceil(float(use.expected.ahead(self.ahead + 1)[1:].max(initial=0.0)) - CLOSE)
+
+    def _change(
+        self, cluster: ClusterView, nodes: list[Node], busy: set[str], use: _Use, needed: int
+    ) -> Iterator[Decision]:
+        """Wakes nodes that will be needed, or lets those sleep that will not."""
         awake = [node for node in nodes if cluster.estate.states[node.id] == "up"]
-        idle = [node for node in reversed(awake) if node.id not in busy]
-        for node in idle[: max(len(awake) - used - ceil(self.buffer * len(nodes)), 0)]:
-            yield Release(node.id)
+        pool = nodes[0].pool or ""
+        if (missing := needed - len(awake)) > 0:
+            yield from _wake(cluster, pool, missing, 0)
+        elif self._falls(use, cluster.now, len(nodes)):
+            idle = [node for node in reversed(awake) if node.id not in busy]
+            yield from (Release(node.id) for node in idle[: len(awake) - needed])
+
+    def _falls(self, use: _Use, time: float, size: int) -> bool:
+        """Whether fewer nodes are in use than were, fewer still will be, and not more again after that."""
+        if len(use.used) < HOUR or time < use.stable:
+            return len(use.used) < HOUR
+        now, expected = use.most, use.expected.ahead(2 * SOON)
+        soon, later = expected[:SOON].mean(), expected.mean()
+        fell, will = np.mean(use.used) - now, now - soon
+        return bool(fell >= self.falls * size and will >= self.will_fall * size and soon >= later - CLOSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +149,20 @@ class Sleepy(Governor):
         every: seconds between ticks.
     """
 
-    inner: Policy = fifo
+    inner: Policy = easy
     idle: float = 600.0
     every: float | None = 60.0
+    own: ClassVar[Needs] = frozenset({"pools"})
     _memory: Memory[dict[str, float]] = field(
-        default_factory=lambda: Memory(dict), init=False, repr=False, compare=False
+        default_factory=lambda: Memory[dict[str, float]](dict), init=False, repr=False, compare=False
     )
-    own: ClassVar[Needs] = POOLS
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields the inner policy's decisions, then who wakes and who sleeps."""
         yield from self.inner.decide(cluster)
         if not (pools := _beds(cluster)):
             return
-        since, busy = self._memory.of(cluster), standing(cluster)
-        asked = _asked(self, cluster, pools)
+        since, busy, asked = self._memory.of(cluster), standing(cluster), _asked(self, cluster, pools)
         for pool, nodes in pools.items():
             yield from _wake(cluster, pool, asked.get(pool, 0), 0)
             for node in nodes:
@@ -139,42 +172,30 @@ class Sleepy(Governor):
                     yield Release(node.id)
 
 
-def _beds(cluster: ClusterView) -> dict[str, list[Node]]:
-    """The nodes that may sleep, by pool."""
-    pools: dict[str, list[Node]] = {}
-    for node in cluster.nodes:
+def _beds(cluster: ClusterView) -> Pools:
+    """The nodes that may sleep, by pool; none where the world does not let them."""
+    pools: Pools = {}
+    for node in cluster.nodes if Provision in cluster.does else ():
         if node.pool is not None and not cluster.meter.rent(node):
             pools.setdefault(node.pool, []).append(node)
     return pools
 
 
-def _asked(governor: Governor, cluster: ClusterView, pools: dict[str, list[Node]]) -> dict[str, int]:
+def _asked(governor: Governor, cluster: ClusterView, pools: Pools) -> dict[str, int]:
     """How many nodes of each pool that are not there those who wait would take."""
     states = cluster.estate.states
-    absent = [node.id for nodes in pools.values() for node in nodes if states[node.id] == "absent"]
+    absent = {node.id: pool for pool, nodes in pools.items() for node in nodes if states[node.id] == "absent"}
     if not absent or not len(cluster.pending):
         return {}
     found = wanted(cluster, cluster.pending, governor.place or packed, absent)
-    return {pool: sum(node.id in found for node in nodes) for pool, nodes in pools.items()}
+    return {pool: sum(absent[node] == pool for node in found) for pool in pools}
 
 
-def _wake(cluster: ClusterView, pool: str, needed: int, buffer: int) -> Iterator[Decision]:
+def _wake(cluster: ClusterView, pool: str, needed: int, buffer: int) -> Iterator[Provision]:
     """Wakes as many as are needed and are not on their way, and some more."""
-    coming = cluster.estate.coming[pool]
-    if needed > coming:
-        yield Provision(pool, min(needed + buffer - coming, cluster.estate.can_come(pool)))
-
-
-def _follow(known: _Pool, now: float, used: int) -> bool:
-    """Notes how many nodes are in use; whether a step is over, and some may sleep."""
-    step, over = now // STEP, False
-    if step > known.step:
-        if over := known.step >= 0:
-            known.used.extend([known.most] * int(min(step - known.step, HOUR)))
-        known.step, known.most = step, used
-    known.most = max(known.most, used)
-    known.ahead.note(now, used)
-    return over
+    missing = needed - cluster.estate.coming[pool]
+    if missing > 0 and (count := min(missing + buffer, cluster.estate.can_come(pool))) > 0:
+        yield Provision(pool, count)
 
 
 ces = Ces()

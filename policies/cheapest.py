@@ -1,4 +1,4 @@
-"""Where a job may stand at the least rent: what is our own first, then what costs least, each as another placement says."""
+"""Where a job may stand at the least rent: our own nodes first, then what costs least, as another placement says."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Governor:
         return float(getattr(self.inner, "longest_restart", math.inf))
 
 
-def changed(policy: Policy, **change: Any) -> Policy | None:
+def changed(policy: Any, **change: Any) -> Policy | None:
     """A policy with one field changed: its own, else that of the policy under it; None if neither has it."""
     (field,) = change
     if not is_dataclass(policy) or isinstance(policy, type):
@@ -67,7 +67,7 @@ def changed(policy: Policy, **change: Any) -> Policy | None:
     named = {one.name for one in fields(policy)}
     if field in named:
         return cast(Policy, replace(policy, **change))
-    inner = changed(cast(Any, policy).inner, **change) if "inner" in named else None
+    inner = changed(getattr(policy, "inner"), **change) if "inner" in named else None
     return None if inner is None else cast(Policy, replace(policy, inner=inner))
 
 
