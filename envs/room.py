@@ -83,6 +83,9 @@ class Room:
     def __init__(self, nodes: Nodes, tenants: Tenants | None = None, fits: Fits | None = None) -> None:
         self.nodes = tuple(nodes)
         self.bays = tuple(_bays(self.nodes))
+        self._on: dict[str, list[Bay]] = {}
+        for bay in self.bays:
+            self._on.setdefault(bay.node, []).append(bay)
         self.host = {node.id: position for position, node in enumerate(self.nodes)}
         self.seat = {a: (b.position, 1 << i) for b in self.bays for i, a in enumerate(b.accelerators)}
         if len(self.host) < len(self.nodes) or len(self.seat) < sum(b.size for b in self.bays):

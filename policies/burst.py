@@ -18,7 +18,7 @@ Left out of the papers: lengths of queues as triggers, budgets, hourly leases.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -34,18 +34,37 @@ from ..envs.vocabulary import Decision, Provision, Release
 from ..traces.job import Job
 from .backfill import easy
 from .cheapest import Cheapest
-from .governor import Governor, Memory, changed, standing, wanted
+from .governor import Governor, Memory, changed, pools, standing, wanted
 from .needs import ESTIMATES, Needs
 from .orders import expected
 
 
 @dataclass(slots=True)
 class _Books:
-    """What is remembered of a session: since when nodes stand idle, what pools should have, until when they rest."""
+    """What is remembered of a session: its pools, since when nodes are idle, what pools should have and when they rest."""
 
+    pools: dict[str, list[Node]]
     idle: dict[str, float] = field(default_factory=dict)
     counted: Counter[str] = field(default_factory=Counter)
     rests: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cluster: ClusterView) -> _Books:
+        return cls(pools(cluster))
+
+    def count(self, cluster: ClusterView, until: float) -> None:
+        """A pool that has fewer than it should had none, or took one away: it rests until then."""
+        states, coming = cluster.estate.states, cluster.estate.coming
+        for pool, nodes in self.pools.items():
+            has = sum(states[node.id] == "up" for node in nodes) + coming[pool]
+            if has < self.counted[pool]:
+                self.rests[pool] = until
+            self.counted[pool] = has
+
+    def absent(self, cluster: ClusterView) -> dict[str, str]:
+        """The nodes that may be asked for, each with its pool."""
+        awake = [pool for pool in self.pools if cluster.now >= self.rests.get(pool, 0.0)]
+        return {n.id: pool for pool in awake for n in self.pools[pool] if cluster.estate.states[n.id] == "absent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +88,7 @@ class Burst(Governor):
     rest: float = 600.0
     wan: float = 0.125 * GB
     every: float | None = 60.0
-    _memory: Memory[_Books] = field(default_factory=lambda: Memory(_Books), init=False, repr=False, compare=False)
+    _memory: Memory[_Books] = field(default_factory=lambda: Memory(_Books.of), init=False, repr=False, compare=False)
     own: ClassVar[Needs] = frozenset({"pools"})
 
     def __post_init__(self) -> None:
@@ -87,34 +106,22 @@ class Burst(Governor):
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields the inner policy's decisions, then what is rented and given back."""
         yield from self.inner.decide(cluster)
-        if Provision not in cluster.does or not (pools := _pools(cluster)):
+        if not (books := self._memory.of(cluster)).pools:
             return
-        books = self._memory.of(cluster)
-        self._count(cluster, pools, books)
+        books.count(cluster, cluster.now + self.rest)
         short = self._short(cluster, books)
         for pool, count in short.items():
             if (more := min(count - cluster.estate.coming[pool], cluster.estate.can_come(pool))) > 0:
                 books.counted[pool] += more
                 yield Provision(pool, more)
-        for node in self._idle(cluster, pools, books):
-            if node.pool not in short:
-                books.counted[node.pool or ""] -= 1
-                yield Release(node.id)
-
-    def _count(self, cluster: ClusterView, pools: dict[str, list[Node]], books: _Books) -> None:
-        """A pool that has fewer than it should had none, or took one away: it rests."""
-        for pool, nodes in pools.items():
-            has = sum(cluster.estate.states[node.id] == "up" for node in nodes) + cluster.estate.coming[pool]
-            if has < books.counted[pool]:
-                books.rests[pool] = cluster.now + self.rest
-            books.counted[pool] = has
+        for pool, node in self._idle(cluster, books):
+            if pool not in short:
+                books.counted[pool] -= 1
+                yield Release(node)
 
     def _short(self, cluster: ClusterView, books: _Books) -> Counter[str]:
         """How many absent nodes of each pool those who are due would take."""
-        estate = cluster.estate
-        may = {n.id: n.pool for n in estate.nodes.values() if n.pool and estate.states[n.id] == "absent"}
-        may = {node: pool for node, pool in may.items() if cluster.now >= books.rests.get(pool, 0.0)}
-        if not may or not len(cluster.pending):
+        if not len(cluster.pending) or not (may := books.absent(cluster)):
             return Counter()
         return Counter(may[node] for node in wanted(cluster, self._due(cluster), self._spending(cluster), may))
 
@@ -136,22 +143,15 @@ class Burst(Governor):
             if cluster.room.admits(job) and (job.data or 0) / self.wan <= waits[row]:
                 yield job
 
-    def _idle(self, cluster: ClusterView, pools: dict[str, list[Node]], books: _Books) -> Iterable[Node]:
-        """The rented nodes on which nobody has stood for too long."""
-        there = [n for nodes in pools.values() for n in nodes if cluster.estate.states[n.id] == "up"]
-        rented = [node for node in there if cluster.meter.rent(node) > 0]
+    def _idle(self, cluster: ClusterView, books: _Books) -> list[tuple[str, str]]:
+        """The rented nodes on which nobody has stood for too long, each after its pool."""
+        states, meter = cluster.estate.states, cluster.meter
+        there = [(pool, n) for pool, nodes in books.pools.items() for n in nodes if states[n.id] == "up"]
+        rented = [(pool, node.id) for pool, node in there if meter.rent(node) > 0]
         busy = standing(cluster) if rented else set()
-        books.idle = {n.id: books.idle.get(n.id, cluster.now) for n in rented if n.id not in busy}
-        return [n for n in rented if cluster.now - books.idle.get(n.id, cluster.now) >= self.hold]
-
-
-def _pools(cluster: ClusterView) -> dict[str, list[Node]]:
-    """The nodes of each pool."""
-    pools: dict[str, list[Node]] = {}
-    for node in cluster.nodes:
-        if node.pool is not None:
-            pools.setdefault(node.pool, []).append(node)
-    return pools
+        idle = [(pool, node) for pool, node in rented if node not in busy]
+        books.idle = {node: books.idle.get(node, cluster.now) for _, node in idle}
+        return [(pool, node) for pool, node in idle if cluster.now - books.idle[node] >= self.hold]
 
 
 def _delays(cluster: ClusterView) -> Floats:

@@ -38,17 +38,15 @@ from ..envs.session import Policy
 from ..envs.vocabulary import Decision, Provision, Release
 from .backfill import easy
 from .forecast import Forecast
-from .governor import Governor, Memory, standing, wanted
+from .governor import Governor, Memory, pools, standing, wanted
 from .needs import Needs
 
-STEP, DAY = 600.0, 144
-"""Seconds between looks at whether nodes may sleep, and such steps in a day."""
+STEP = 600.0
+"""Seconds between looks at whether nodes may sleep."""
 HOUR, SOON, KEEP = 6, 18, 12
 """Steps that are looked back and ahead, and for which nothing sleeps after nodes were woken."""
 CLOSE = 1e-9
 """Of a node: means of equal counts are equal."""
-
-Pools = dict[str, list[Node]]
 
 
 @dataclass(slots=True)
@@ -56,7 +54,7 @@ class _Use:
     """What is remembered of a pool: the most nodes in use in each of the last steps, and what is expected."""
 
     used: deque[int] = field(default_factory=lambda: deque(maxlen=HOUR))
-    expected: Forecast = field(default_factory=lambda: Forecast(STEP, DAY))
+    expected: Forecast = field(default_factory=Forecast)
     most: int = 0
     step: int = -1
     stable: float = -inf
@@ -71,6 +69,31 @@ class _Use:
         self.most = max(self.most, used)
         self.expected.note(now, used)
         return over
+
+
+@dataclass(slots=True)
+class _Hall:
+    """What is remembered of a pool: its nodes, their use, and since when those that are idle are."""
+
+    nodes: list[Node]
+    use: _Use = field(default_factory=_Use)
+    since: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Halls:
+    """The pools of a session whose nodes have no rent by themselves."""
+
+    pools: dict[str, _Hall]
+
+    @classmethod
+    def of(cls, cluster: ClusterView) -> _Halls:
+        own = {pool: nodes for pool, nodes in pools(cluster).items() if not any(n.usd_per_hour for n in nodes)}
+        return cls({pool: _Hall(nodes) for pool, nodes in own.items()})
+
+    def free(self, cluster: ClusterView) -> dict[str, _Hall]:
+        """Those that cost none at the moment: their nodes may sleep."""
+        return {pool: hall for pool, hall in self.pools.items() if not cluster.meter.rent(hall.nodes[0])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +116,15 @@ class Ces(Governor):
     ahead: int = 3
     every: float | None = STEP
     own: ClassVar[Needs] = frozenset({"pools"})
-    _memory: Memory[dict[str, _Use]] = field(
-        default_factory=lambda: Memory[dict[str, _Use]](dict), init=False, repr=False, compare=False
-    )
+    _memory: Memory[_Halls] = field(default_factory=lambda: Memory(_Halls.of), init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields the inner policy's decisions, then who wakes and who sleeps."""
         yield from self.inner.decide(cluster)
-        if not (pools := _beds(cluster)):
-            return
-        uses, busy, asked = self._memory.of(cluster), standing(cluster), _asked(self, cluster, pools)
-        for pool, nodes in pools.items():
-            use, used = uses.setdefault(pool, _Use()), sum(node.id in busy for node in nodes)
+        halls, busy = self._memory.of(cluster).free(cluster), standing(cluster)
+        asked = _asked(self, cluster, halls)
+        for pool, hall in halls.items():
+            nodes, use, used = hall.nodes, hall.use, sum(node.id in busy for node in hall.nodes)
             over, buffer = use.follow(cluster.now, used), ceil(self.buffer * len(nodes))
             if asked.get(pool):
                 use.stable = cluster.now + KEEP * STEP
@@ -121,8 +141,7 @@ class Ces(Governor):
         self, cluster: ClusterView, nodes: list[Node], busy: set[str], use: _Use, needed: int
     ) -> Iterator[Decision]:
         """Wakes nodes that will be needed, or lets those sleep that will not."""
-        awake = [node for node in nodes if cluster.estate.states[node.id] == "up"]
-        pool = nodes[0].pool or ""
+        pool, awake = nodes[0].pool or "", [node for node in nodes if cluster.estate.states[node.id] == "up"]
         if (missing := needed - len(awake)) > 0:
             yield from _wake(cluster, pool, missing, 0)
         elif self._falls(use, cluster.now, len(nodes)):
@@ -153,42 +172,30 @@ class Sleepy(Governor):
     idle: float = 600.0
     every: float | None = 60.0
     own: ClassVar[Needs] = frozenset({"pools"})
-    _memory: Memory[dict[str, float]] = field(
-        default_factory=lambda: Memory[dict[str, float]](dict), init=False, repr=False, compare=False
-    )
+    _memory: Memory[_Halls] = field(default_factory=lambda: Memory(_Halls.of), init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields the inner policy's decisions, then who wakes and who sleeps."""
         yield from self.inner.decide(cluster)
-        if not (pools := _beds(cluster)):
-            return
-        since, busy, asked = self._memory.of(cluster), standing(cluster), _asked(self, cluster, pools)
-        for pool, nodes in pools.items():
-            yield from _wake(cluster, pool, asked.get(pool, 0), 0)
-            for node in nodes:
-                if node.id in busy or cluster.estate.states[node.id] != "up":
-                    since.pop(node.id, None)
-                elif cluster.now - since.setdefault(node.id, cluster.now) >= self.idle and not asked.get(pool):
-                    yield Release(node.id)
+        halls, busy = self._memory.of(cluster).free(cluster), standing(cluster)
+        asked, states = _asked(self, cluster, halls), cluster.estate.states
+        for pool, hall in halls.items():
+            idle = [node.id for node in hall.nodes if states[node.id] == "up" and node.id not in busy]
+            hall.since = {node: hall.since.get(node, cluster.now) for node in idle}
+            if asked.get(pool):
+                yield from _wake(cluster, pool, asked[pool], 0)
+            else:
+                yield from [Release(node) for node in idle if cluster.now - hall.since[node] >= self.idle]
 
 
-def _beds(cluster: ClusterView) -> Pools:
-    """The nodes that may sleep, by pool; none where the world does not let them."""
-    pools: Pools = {}
-    for node in cluster.nodes if Provision in cluster.does else ():
-        if node.pool is not None and not cluster.meter.rent(node):
-            pools.setdefault(node.pool, []).append(node)
-    return pools
-
-
-def _asked(governor: Governor, cluster: ClusterView, pools: Pools) -> dict[str, int]:
+def _asked(governor: Governor, cluster: ClusterView, halls: dict[str, _Hall]) -> dict[str, int]:
     """How many nodes of each pool that are not there those who wait would take."""
-    states = cluster.estate.states
-    absent = {node.id: pool for pool, nodes in pools.items() for node in nodes if states[node.id] == "absent"}
-    if not absent or not len(cluster.pending):
+    if not halls or not len(cluster.pending):
         return {}
-    found = wanted(cluster, cluster.pending, governor.place or packed, absent)
-    return {pool: sum(absent[node] == pool for node in found) for pool in pools}
+    states = cluster.estate.states
+    absent = {node.id: pool for pool, hall in halls.items() for node in hall.nodes if states[node.id] == "absent"}
+    found = wanted(cluster, cluster.pending, governor.place or packed, absent) if absent else {}
+    return {pool: sum(absent[node] == pool for node in found) for pool in halls}
 
 
 def _wake(cluster: ClusterView, pool: str, needed: int, buffer: int) -> Iterator[Provision]:

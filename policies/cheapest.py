@@ -54,21 +54,24 @@ class _Known:
     nodes: tuple[Node, ...]
     any: tuple[_Tier, ...]
     firm: tuple[_Tier, ...]
-    bare: Room
+    bare: Room | None = None
     could: dict[Shape, bool] = field(default_factory=dict)
 
     @classmethod
     def of(cls, room: Room, rent: Rent) -> _Known:
-        firm = tuple(replace(node, present=True) for node in room.nodes if not node.spot)
-        return cls(room.nodes, tuple(_tiers(room, rent, True)), tuple(_tiers(room, rent, False)), Room(firm))
+        return cls(room.nodes, tuple(_tiers(room, rent, True)), tuple(_tiers(room, rent, False)))
 
     def tiers(self, job: Job) -> tuple[_Tier, ...]:
         """The sets that a job may stand on, the cheapest first."""
-        if job.preemptible or len(self.bare.nodes) == len(self.nodes):
-            return self.any
+        return self.any if job.preemptible or self.any == self.firm or not self._could(job) else self.firm
+
+    def _could(self, job: Job) -> bool:
+        """Whether nodes that are not spot would do, were they all there and free."""
+        if self.bare is None:
+            self.bare = Room(tuple(replace(node, present=True) for node in self.nodes if not node.spot))
         if job.shape not in self.could:
             self.could[job.shape] = self.bare.could_ever(job)
-        return self.firm if self.could[job.shape] else self.any
+        return self.could[job.shape]
 
 
 @dataclass(slots=True)

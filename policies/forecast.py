@@ -3,6 +3,10 @@
 Additive exponential smoothing of seasons without a trend (Winters 1960): each step of the day has a mean, which follows
 what was seen by a part `alpha` a day; and what the series is above its mean now is expected to fade by `fade` a step.
 Before a step of the day was seen the exponentially smoothed level stands in for it.
+
+On the nodes that Philly had in use, 73 days of ten-minute steps as Helios' artefact tells them (318 of 420 on average),
+the mean of the next three hours errs by 17.6 nodes (root of the mean square) and that of six by 22.2; with what is in
+use now for a forecast by 17.3 and 22.5, with yesterday's same hours by 58.6 and 56.7: Philly hardly knows days.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ class Forecast:
         fade: what is left of a departure from the season a step later.
     """
 
-    def __init__(self, step: float = 3600.0, season: int = 24, alpha: float = 0.3, fade: float = 0.9) -> None:
+    def __init__(self, step: float = 600.0, season: int = 144, alpha: float = 0.1, fade: float = 0.995) -> None:
         self.step, self._alpha, self._fade = step, alpha, fade
         self._means = np.full(season, np.nan)
         self._level = np.nan

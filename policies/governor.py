@@ -12,10 +12,12 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from ..envs.cluster import ClusterView
+from ..envs.nodes import Node
 from ..envs.placement import Place
 from ..envs.room import Room
 from ..envs.session import Policy
 from ..envs.space import Space
+from ..envs.vocabulary import Provision
 from ..traces.job import Job, Shape
 from .needs import NOTHING, Needs
 
@@ -67,7 +69,7 @@ def changed(policy: Any, **change: Any) -> Policy | None:
     named = {one.name for one in fields(policy)}
     if field in named:
         return cast(Policy, replace(policy, **change))
-    inner = changed(getattr(policy, "inner"), **change) if "inner" in named else None
+    inner = changed(cast(Any, policy).inner, **change) if "inner" in named else None
     return None if inner is None else cast(Policy, replace(policy, inner=inner))
 
 
@@ -75,21 +77,31 @@ class Memory(Generic[S]):
     """What a policy remembers of each session in which it decides. It goes with the session, and a copy is empty.
 
     Args:
-        make: makes what is remembered of a session that has just begun, or in whose middle the policy is called.
+        make: makes what is remembered of a session that has just begun, or in whose middle the policy is called, of
+            its ledger.
     """
 
-    def __init__(self, make: Callable[[], S]) -> None:
+    def __init__(self, make: Callable[[ClusterView], S]) -> None:
         self._make = make
         self._of: WeakKeyDictionary[ClusterView, S] = WeakKeyDictionary()
 
     def of(self, cluster: ClusterView) -> S:
         """What is remembered of the session with this ledger."""
         if (found := self._of.get(cluster)) is None:
-            found = self._of[cluster] = self._make()
+            found = self._of[cluster] = self._make(cluster)
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._make,)
+
+
+def pools(cluster: ClusterView) -> dict[str, list[Node]]:
+    """The nodes of each pool, there or not; none where the world lets no nodes come."""
+    found: dict[str, list[Node]] = {}
+    for node in cluster.nodes if Provision in cluster.does else ():
+        if node.pool is not None:
+            found.setdefault(node.pool, []).append(node)
+    return found
 
 
 def standing(cluster: ClusterView) -> set[str]:
