@@ -41,7 +41,7 @@ from .orders import expected
 
 @dataclass(slots=True)
 class _Books:
-    """What is remembered of a session: its pools, since when nodes are idle, what pools should have and when they rest."""
+    """What is remembered of a session: its pools, since when nodes idle, what pools should have and when they rest."""
 
     pools: dict[str, list[Node]]
     idle: dict[str, float] = field(default_factory=dict)

@@ -41,8 +41,6 @@ from .forecast import Forecast
 from .governor import Governor, Memory, pools, standing, wanted
 from .needs import Needs
 
-STEP = 600.0
-"""Seconds between looks at whether nodes may sleep."""
 HOUR, SOON, KEEP = 6, 18, 12
 """Steps that are looked back and ahead, and for which nothing sleeps after nodes were woken."""
 CLOSE = 1e-9
@@ -53,15 +51,15 @@ CLOSE = 1e-9
 class _Use:
     """What is remembered of a pool: the most nodes in use in each of the last steps, and what is expected."""
 
+    expected: Forecast
     used: deque[int] = field(default_factory=lambda: deque(maxlen=HOUR))
-    expected: Forecast = field(default_factory=Forecast)
     most: int = 0
     step: int = -1
     stable: float = -inf
 
     def follow(self, now: float, used: int) -> bool:
         """Notes how many nodes are in use; whether a step is over."""
-        step, over = int(now // STEP), False
+        step, over = int(now // self.expected.step), False
         if step > self.step:
             if over := self.step >= 0:
                 self.used.extend([self.most] + [used] * min(step - self.step - 1, HOUR))
@@ -76,7 +74,7 @@ class _Hall:
     """What is remembered of a pool: its nodes, their use, and since when those that are idle are."""
 
     nodes: list[Node]
-    use: _Use = field(default_factory=_Use)
+    use: _Use | None = None
     since: dict[str, float] = field(default_factory=dict)
 
 
@@ -105,8 +103,9 @@ class Ces(Governor):
         buffer: part of a pool's nodes, rounded up, that stays awake beside those in use.
         falls: part of a pool's nodes by which the use must have fallen from the mean of the last hour.
         will_fall: the same by which the mean of the next three hours must be below the use now.
-        ahead: steps of ten minutes for which as many stay awake as are expected to be in use; 0 as in the paper.
-        every: seconds between ticks.
+        ahead: steps for which as many stay awake as are expected to be in use; 0 as in the paper.
+        every: seconds of a step, and between ticks.
+        day: seconds of a season.
     """
 
     inner: Policy = easy
@@ -114,7 +113,8 @@ class Ces(Governor):
     falls: float = 1 / 143
     will_fall: float = 1 / 143
     ahead: int = 3
-    every: float | None = STEP
+    every: float = 600.0
+    day: float = 86400.0
     own: ClassVar[Needs] = frozenset({"pools"})
     _memory: Memory[_Halls] = field(default_factory=lambda: Memory(_Halls.of), init=False, repr=False, compare=False)
 
@@ -124,10 +124,11 @@ class Ces(Governor):
         halls, busy = self._memory.of(cluster).free(cluster), standing(cluster)
         asked = _asked(self, cluster, halls)
         for pool, hall in halls.items():
-            nodes, use, used = hall.nodes, hall.use, sum(node.id in busy for node in hall.nodes)
+            nodes, used = hall.nodes, sum(node.id in busy for node in hall.nodes)
+            use = hall.use = hall.use or _Use(Forecast(self.every, round(self.day / self.every)))
             over, buffer = use.follow(cluster.now, used), ceil(self.buffer * len(nodes))
             if asked.get(pool):
-                use.stable = cluster.now + KEEP * STEP
+                use.stable = cluster.now + KEEP * self.every
                 yield from _wake(cluster, pool, asked[pool], buffer)
             elif over:
                 needed = max(used, self._foreseen(use)) + buffer
@@ -135,7 +136,7 @@ class Ces(Governor):
 
     def _foreseen(self, use: _Use) -> int:
         """The most nodes that are expected to be in use soon."""
-        return ceil(float(use.expected.ahead(self.ahead + 1)[1:].max(initial=0.0)) - CLOSE)
+        return round(float(use.expected.ahead(self.ahead + 1)[1:].max(initial=0.0)))
 
     def _change(
         self, cluster: ClusterView, nodes: list[Node], busy: set[str], use: _Use, needed: int
