@@ -25,6 +25,13 @@ class _Tier:
     bays: int
     hosts: frozenset[int]
 
+    @classmethod
+    def of(cls, room: Room, hosts: frozenset[int]) -> _Tier:
+        return cls(sum(1 << bay.position for bay in room.bays if bay.host in hosts), hosts)
+
+
+_NONE = _Tier(0, frozenset())
+
 
 class _Part(Room):
     """A room of which some nodes alone are offered."""
@@ -98,16 +105,30 @@ class Cheapest:
         """A place, or None."""
         if self._known is None or self._known.nodes is not room.nodes:
             self._known = _Known.of(room, self.rent)
+        cheaper = _NONE
         for tier in self._known.tiers(job):
-            whole = len(tier.hosts) == len(room.nodes)
-            if placement := self.inner(job, room if whole else _Part.of(room, tier)):
-                return placement
+            if placement := self._within(tier, job, room):
+                return self._fewer(placement, cheaper, job, room)
+            cheaper = tier
         return None
+
+    def _within(self, tier: _Tier, job: Job, room: Room) -> Placement | None:
+        return self.inner(job, room if len(tier.hosts) == len(room.nodes) else _Part.of(room, tier))
+
+    def _fewer(self, placement: Placement, cheaper: _Tier, job: Job, room: Room) -> Placement:
+        """The same, or one with fewer of its costliest nodes, where cheaper ones do instead."""
+        costly = [host for node, _ in placement if (host := room.host[node]) not in cheaper.hosts]
+        while cheaper.hosts and len(costly) > 1:
+            del costly[-1]
+            less = self._within(_Tier.of(room, cheaper.hosts.union(costly)), job, room)
+            if less is None:
+                break
+            placement = less
+        return placement
 
 
 def _tiers(room: Room, rent: Rent, spot: bool) -> Iterator[_Tier]:
     """The nodes of the least rent, those of the two least, and so on to all, with spot nodes or without."""
     rents = {host: rent(node) for host, node in enumerate(room.nodes) if spot or not node.spot}
     for most in sorted(set(rents.values())):
-        hosts = frozenset(host for host, each in rents.items() if each <= most)
-        yield _Tier(sum(1 << bay.position for bay in room.bays if bay.host in hosts), hosts)
+        yield _Tier.of(room, frozenset(host for host, each in rents.items() if each <= most))

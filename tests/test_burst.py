@@ -195,7 +195,7 @@ def test_jobs_stand_on_our_own_first_then_where_the_rent_is_least() -> None:
 
 @pytest.mark.parametrize("asked", [{}, {"share": 0.5}, {"gang": 0}, {"cpus": 2.0}])
 def test_spot_is_for_who_may_be_preempted(asked: dict[str, Any]) -> None:
-    """But whoever no other node could ever hold may stand there."""
+    """But whoever no other node could ever hold may stand there: two cores are nowhere else."""
     nodes = (one("n0", cpus=1.0), replace(SPOT[0], present=True, site="hall", cpus=4.0))
     firm = Job(0, 0.0, **asked, preemptible=False)
     full = Room(nodes).scratch()

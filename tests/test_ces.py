@@ -60,8 +60,8 @@ def starts(jobs: Jobs, one: Policy) -> list[tuple[float, int]]:
 
 
 def test_in_the_first_hour_all_sleep_but_those_in_use_and_a_buffer_and_as_many_wake_as_are_needed() -> None:
-    """At 10 one is in use. The gang of three finds one idle, two asleep; both come at 27, and nobody is left to wake."""
-    jobs = [job(0, 0.0, 1, 35.0), job(1, 22.0, 3, 10.0), job(2, 0.0, 0, 60.0)]
+    """At 10 one is in use. The gang of three finds one idle and two asleep, who come at 27: more there are not."""
+    jobs = [job(0, 0.0, 1, 35.0), job(1, 0.0, 0, 60.0), job(2, 22.0, 3, 10.0)]
     assert changes(jobs, hasty()) == [
         (10.0, Release("n3")),
         (10.0, Release("n2")),
@@ -70,34 +70,37 @@ def test_in_the_first_hour_all_sleep_but_those_in_use_and_a_buffer_and_as_many_w
         (40.0, Release("n2")),
         (40.0, Release("n1")),
     ]
-    assert starts(jobs, hasty()) == [(0.0, 0), (0.0, 2), (27.0, 1)]
+    assert starts(jobs, hasty()) == [(0.0, 0), (0.0, 1), (27.0, 2)]
 
 
 def test_a_buffer_is_woken_beside_what_is_needed() -> None:
-    """A second job comes at 22, when one is in use and one idle; a third finds none: one is woken for it, and one more."""
+    """One is in use, and one idle, when job 1 comes; job 2 finds none: one is woken for it, and one more."""
     jobs = [job(0, 0.0, 1, 50.0), job(1, 22.0, 1, 20.0), job(2, 23.0, 1, 20.0)]
     assert (23.0, Provision("hall", 2)) in changes(jobs, hasty())
     assert starts(jobs, hasty())[-1] == (28.0, 2)
 
 
 def test_nodes_sleep_once_the_use_has_fallen_and_will_fall() -> None:
-    """The first day nobody knows that no more come. The second, at 810, one is in use, 3.5 were over the last hour, half
-    a node will be over the next three, a quarter over six."""
-    assert changes(days(2), hasty()) == [(810.0, Release("n3")), (810.0, Release("n2"))]
+    """The first day nobody knows what is to come. The second, at 800, one is in use and four were over the last hour;
+    over the next three 10/18 of a node will be, over the next six 10/36."""
+    assert changes(days(2), hasty()) == [(800.0, Release("n2")), (800.0, Release("n1"))]
 
 
 def test_where_more_is_expected_after_three_hours_nothing_sleeps() -> None:
-    """With days of 400 s: after 410 the next three are as before, and in the six the next day begins again."""
+    """With days of 400 s, of which 200 are busy: the next day begins within six hours, not within three."""
     every = [(job(2 * d, 400.0 * d, 3, 100.0), job(2 * d + 1, 400.0 * d, 1, 200.0)) for d in range(3)]
     one = Ces(buffer=0.25, falls=0.25, will_fall=0.1, ahead=0, every=10.0, day=400.0)
     assert changes([each for both in every for each in both], one) == []
 
 
-def test_for_two_hours_after_a_node_was_woken_nothing_sleeps() -> None:
-    """Woken at 1200; were it not for that, those of a gang that ends at 1250 would sleep at 1260."""
-    short = [job(4, 1200.0, 3, 45.0), job(5, 1200.0, 1, 300.0)]
-    asleep = [time for time, each in changes(days(2) + short, hasty()) if isinstance(each, Release)]
-    assert asleep == [810.0, 810.0]
+@pytest.mark.parametrize(("keep", "asleep"), [(12, [800.0, 800.0]), (0, [800.0, 800.0, 1260.0, 1260.0])])
+def test_for_two_hours_after_a_node_was_woken_nothing_sleeps(
+    keep: int, asleep: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are woken at 1200 for a gang that ends at 1250, and would be asleep at 1260."""
+    monkeypatch.setattr("gpuyard.policies.ces.KEEP", keep)
+    told = changes([*days(2), job(4, 1200.0, 3, 45.0), job(5, 1200.0, 1, 300.0)], hasty())
+    assert [time for time, each in told if isinstance(each, Release)] == asleep
 
 
 def test_without_foresight_the_first_of_the_morning_wait_for_the_boot() -> None:
@@ -108,21 +111,21 @@ def test_without_foresight_the_first_of_the_morning_wait_for_the_boot() -> None:
 def test_nodes_are_woken_before_they_are_needed_again() -> None:
     """At 1170 four are expected to be in use from 1200 on."""
     assert changes(days(3), hasty(3)) == [
-        (810.0, Release("n3")),
-        (810.0, Release("n2")),
+        (800.0, Release("n2")),
+        (800.0, Release("n1")),
         (1170.0, Provision("hall", 2)),
-        (1410.0, Release("n3")),
-        (1410.0, Release("n2")),
+        (1400.0, Release("n2")),
+        (1400.0, Release("n1")),
     ]
     assert starts(days(3), hasty(3))[-2:] == [(1200.0, 4), (1200.0, 5)]
 
 
 def test_sleeping_nodes_draw_nothing() -> None:
-    """Two nodes of 100 W and of an idle V100 sleep from 810 to 900."""
+    """Two nodes of 100 W and of an idle V100 sleep from 800 to 900."""
     power = Power()
     joules = [played(days(2), one, power=power).cluster.meter.joules or 0.0 for one in (easy, hasty())]
     idle = power_of_idle(power)
-    assert joules[0] - joules[1] == pytest.approx(2 * 90.0 * (100.0 + idle))
+    assert joules[0] - joules[1] == pytest.approx(2 * 100.0 * (100.0 + idle))
 
 
 def power_of_idle(power: Power) -> float:
