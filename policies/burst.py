@@ -140,7 +140,7 @@ class Burst(Governor):
         rows = np.flatnonzero(waits >= self.patience)
         for row in rows[np.argsort(columns.order[rows], kind="stable")]:
             job = cluster.pending[columns.keys[row]]
-            if cluster.room.admits(job) and (job.data or 0) / self.wan <= waits[row]:
+            if (job.data or 0) / self.wan <= waits[row]:
                 yield job
 
     def _idle(self, cluster: ClusterView, books: _Books) -> list[tuple[str, str]]:

@@ -92,6 +92,23 @@ def test_who_finds_the_rented_node_idle_keeps_it() -> None:
     assert happened(jobs, HALL + CLOUD)[-1] == (1920.0, Release("c0"))
 
 
+def test_what_was_given_back_may_be_rented_again_at_once() -> None:
+    """Given back at 1740, and asked for by one who came at 1745 and has waited at 1920."""
+    jobs = [BUSY, job(1, 0.0, 1000.0), job(2, 1745.0, 100.0)]
+    assert happened(jobs, HALL + CLOUD)[2:4] == [(1740.0, Release("c0")), (1920.0, Provision("cloud"))]
+
+
+def test_while_more_of_a_pool_are_to_come_nothing_of_it_is_given_back() -> None:
+    """c0 is idle from 1520 to 1920, when c1 has come too for the gang of two."""
+    jobs = [BUSY, job(1, 0.0, 1000.0), job(2, 1200.0, 100.0, gang=2)]
+    assert happened(jobs, HALL + CLOUD, {"cloud": Pool(delay=400, minimum=0)})[2:] == [
+        (1520.0, Provision("cloud")),
+        (1920.0, NodeUp(1920.0, "c1")),
+        (2340.0, Release("c0")),
+        (2340.0, Release("c1")),
+    ]
+
+
 def test_as_many_are_rented_as_those_who_are_due_would_take() -> None:
     """Job 3 finds no node left, and waits for one of these."""
     jobs = [BUSY, *(job(n, 0.0, 100.0) for n in (1, 2, 3))]
