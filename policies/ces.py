@@ -4,7 +4,7 @@ Helios' service (Hu, Sun, Yan, Wen and Zhang, SC 2021, section 4.3 and algorithm
 code). Of a pool's nodes u(t) are in use, at most, in the ten minutes before t. Every ten minutes:
 
     mean of u over the last hour - u(t) >= falls, and u(t) - mean of what is expected over three hours >= will_fall,
-    and over three hours no less is expected to be spared than over six, and no node was woken in the last two hours:
+    and the mean expected over six hours is no higher than that, and no node was woken in the last two hours:
         all but u(t) + buffer nodes sleep;
     more nodes are needed than are awake, whenever that is: as many are woken as are needed, and `buffer` more.
 
@@ -12,7 +12,7 @@ In the first hour all but u(t) + buffer sleep whatever the trend.
 
 The numbers are those of their cluster Earth, 143 nodes, a buffer of 5 and falls of 1, as parts of a pool's nodes. Ours
 is that nodes are also woken when more are expected in the next `ahead` steps than are awake, and do not fall asleep
-then: their nodes boot in five minutes, for which the first jobs of the morning wait.
+then: with their rules the first jobs of a morning wait while nodes boot.
 
 Left out: their forecaster, gradient boosted trees over calendar and lags of months of history; here it is `Forecast`,
 smoothed seasons of what the policy itself has seen. And their least number of nodes that are worth falling asleep.
