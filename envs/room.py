@@ -83,6 +83,9 @@ class Room:
     def __init__(self, nodes: Nodes, tenants: Tenants | None = None, fits: Fits | None = None) -> None:
         self.nodes = tuple(nodes)
         self.bays = tuple(_bays(self.nodes))
+        self._on: dict[str, list[Bay]] = {}
+        for bay in self.bays:
+            self._on.setdefault(bay.node, []).append(bay)
         self.host = {node.id: position for position, node in enumerate(self.nodes)}
         self.seat = {a: (b.position, 1 << i) for b in self.bays for i, a in enumerate(b.accelerators)}
         if len(self.host) < len(self.nodes) or len(self.seat) < sum(b.size for b in self.bays):
@@ -114,6 +117,7 @@ class Room:
         self._accepted: dict[Shape, tuple[str, ...]] = {}
         gangs = (known.gangs for b in self.bays if (known := facts(b.kind)) is not None)
         self._open = tenants is None and not any(gangs)
+        self._spot = any(node.spot for node in self.nodes)
 
     @property
     def left(self) -> dict[str, int]:
@@ -150,8 +154,9 @@ class Room:
         return copy
 
     def shape(self, job: Job) -> Shape:
-        """What decides where a job can stand: its own shape, and its tenant and profile where these matter."""
-        return job.shape if self.tenants is None and job.share == 1 else (*job.shape, job.tenant, job.profile)
+        """What decides where a job can stand: its own shape, and where these matter tenant, profile, preemptibility."""
+        shape = job.shape if self.tenants is None and job.share == 1 else (*job.shape, job.tenant, job.profile)
+        return (*shape, job.preemptible) if self._spot else shape
 
     def admits_beside(self, job: Job, accelerator: str, need: int) -> str | None:
         """Why a job cannot have so many thousandths of an accelerator beside those who share it, None if it can."""

@@ -158,9 +158,8 @@ class Space(Room):
     def _part(self, node: str, accelerators: Iterable[str]) -> Iterator[tuple[int, int]]:
         """The bays of a node, with the bits of these of its accelerators, or of all."""
         named = set(accelerators)
-        for bay in self.bays:
-            if bay.node == node:
-                yield bay.position, sum(1 << i for i, a in enumerate(bay.accelerators) if not named or a in named)
+        for bay in self._on.get(node, ()):
+            yield bay.position, sum(1 << i for i, a in enumerate(bay.accelerators) if not named or a in named)
 
     def _cut(self, node: str, accelerators: Iterable[str]) -> list[str]:
         """Which of a node's accelerators, or of these, are partitioned."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 import inspect
 import pkgutil
 import re
-from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from .. import policies
 from ..envs import placement as placements
 from ..envs.placement import Place
 from ..envs.session import Policy
+from ..policies.governor import changed
 from ..traces.source import nearby
 from ..traces.trouble import BadInput, nearest, within
 from .objectives import wanted
@@ -25,7 +25,7 @@ LEARNED = {"learned", "network"}
 """Rooms of the torch: they hold no policies by name, and importing them takes seconds."""
 
 OVER = re.compile(r"(\w+)\((.+)\)")
-"""`easy(sjf)`: a policy over another one's order."""
+"""`easy(sjf)`: a policy over another one's order; `burst(easy)`: a governor over another policy."""
 
 
 def policy(name: str, placement: str | None = None) -> Policy:
@@ -103,8 +103,8 @@ def _turned(folder: Path, mixture: str) -> Policy:
 
 
 def _over(outer: str, inner: str) -> Policy:
-    """`easy(sjf)`: the outer policy over the inner one's order; `zeus(easy)`: over the inner one itself."""
-    if _has(found := _find(outer), "inner"):
+    """`easy(sjf)`: the outer policy over the inner one's order; `zeus(easy)`: over the inner policy itself."""
+    if hasattr(found := _find(outer), "inner"):
         return _with(found, outer, inner=_find(inner))
     order = getattr(_find(inner), "score", None)
     if order is None:
@@ -112,18 +112,12 @@ def _over(outer: str, inner: str) -> Policy:
     return _with(found, outer, order=order)
 
 
-def _has(found: Any, field: str) -> bool:
-    return is_dataclass(found) and field in {f.name for f in fields(found)}
-
-
 def _with(found: Any, name: str, **change: Any) -> Policy:
-    (field,) = change
-    if not _has(found, field) and _has(found, "inner"):
-        change = {"inner": _with(found.inner, name, **change)}
-    elif not _has(found, field):
+    made = changed(found, **change)
+    if made is None:
+        (field,) = change
         raise BadInput(f"policy '{name}' has no {field} that could be changed")
-    changed: Any = replace(found, **change)
-    return cast(Policy, changed)
+    return made
 
 
 def _imported(module: str, attribute: str) -> Policy:

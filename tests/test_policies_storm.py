@@ -30,6 +30,10 @@ HASTY: dict[str, Callable[[], Policy]] = {
     "optimus": lambda: replace(policy("optimus"), rest=3.0, restart=0.1),  # type: ignore[type-var]
     "pollux": lambda: replace(policy("pollux"), rest=3.0, restart=0.1, tick=2.0),  # type: ignore[type-var]
     "gandiva": lambda: replace(policy("gandiva"), tick=3.0),  # type: ignore[type-var]
+    "burst": lambda: replace(policy("burst"), patience=2.0, hold=1.0, rest=3.0),  # type: ignore[type-var]
+    "burst_ahead": lambda: replace(policy("burst_ahead(srtf)"), patience=2.0, hold=1.0),  # type: ignore[type-var]
+    "ces": lambda: replace(policy("ces(gandiva)"), every=1.0, day=20.0, buffer=0.0),  # type: ignore[type-var]
+    "sleepy": lambda: replace(policy("burst(sleepy(afs))").inner, idle=2.0),  # type: ignore[attr-defined]
     "carbon_scaler": lambda: replace(policy("carbon_scaler"), rest=1.0, **DAYS),  # type: ignore[type-var]
     "wait_awhile": lambda: replace(policy("wait_awhile"), tick=1.0, **DAYS),  # type: ignore[type-var]
     "zeus": lambda: Zeus(window=2.0, warmup=1.0),
