@@ -1,182 +1,209 @@
-"""FGD: each job goes where it breaks up least of what the jobs that usually come could use.
+"""Fragmentation gradient descent: a job stands where it leaves the least more that nobody else can use.
 
 Weng et al., "Beware of Fragmentation: Scheduling GPU-Sharing Workloads with Fragmentation Gradient Descent", USENIX ATC
-2023. For a class m of jobs (gang, share, CPUs, host memory, kinds) the fragment of a node n is (sec. 3.1)
+2023, sec. 4, algorithm 1: of all nodes, and for a share of all their accelerators, the one is taken on which
+F_n(M) after the job less F_n(M) before it is smallest (`fragmentation`). As a Kubernetes scheduler scores nodes with
+whole numbers of 0 to 100, the published code takes the highest floor(100 sigmoid(F_n(M) before - F_n(M) after)), in
+accelerators, and of equals the first node. That is no detail: growths that differ by less than about 0.04 are equal, so
+jobs gather on the first nodes, which allocates more of a cluster than exact growths do (docs/validation.md).
 
-    F_n(m) = all that is left of its accelerators, if it cannot host one of m;
-             what is left of those that alone have less than one of m needs, if it can,
-
-and F_n(M) is the mean over the workload M, each class weighted by how often it comes. A job is placed on the node, and
-the accelerator of it, on which F_n(M) grows least (sec. 4: the steepest descent), the first of equals.
-
-M is learned: the classes of the jobs that the policy has seen waiting or running, of a few thousand at most. Jobs are
-looked at first come first served, and those that do not fit are passed over, as the Kubernetes scheduler has it. A gang
-that no node holds, and one that may have MIG instances, is placed as tightly as can be: the paper has neither.
+Who is next is the Kubernetes scheduler's matter in the paper: first come first served, and who does not fit waits and
+keeps nobody else from starting. The expected workload M is that of the jobs seen so far, or given. Beyond the paper, a
+gang that no node holds gets the fewest nodes, and of those the ones that are fragmented least.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from weakref import ReferenceType, ref
+
+import numpy as np
+import numpy.typing as npt
 
 from ..envs.cluster import ClusterView
-from ..envs.placement import packed
-from ..envs.room import Bay, Room, needs
+from ..envs.graded import Graded
+from ..envs.room import Floats, Room, needs
 from ..envs.shares import WHOLE, thousandths
-from ..envs.vocabulary import Decision, Placement, Start
+from ..envs.survey import Bools, Ints, Survey
+from ..envs.vocabulary import Decision
 from ..traces.job import Job, Shape
+from .fragmentation import POPULAR, Fragments, Workload
 from .needs import NOTHING, Needs
-from .ranked import fitting, in_order, submitted
+from .ranked import Order, Ranked, submitted
 
-CLASSES = 64
-"""The most frequent classes make up the workload; rarer ones hardly weigh."""
-RENEWED = 1.2
-"""The workload is learned anew when so many times as many jobs were seen."""
-
-
-class Wants(NamedTuple):
-    """A class of jobs: accelerators, thousandths of each, thousandths of CPUs, bytes of host memory, kinds."""
-
-    gang: int
-    share: int
-    cpus: int
-    memory: int
-    kinds: tuple[str, ...]
+GROWTH = 1.1
+"""The expected workload is looked at anew when so many times as many jobs have been seen: each look costs a survey."""
+MOST = 512
+"""Shapes whose grades are kept."""
+STEPS = 100
+"""Of the published score."""
+DIGITS = 6
+"""Of a thousandth of an accelerator: smaller differences are those of sums in another order."""
 
 
-class State(NamedTuple):
-    """What is left on a node, for accelerators of one kind: thousandths of each, of CPUs, bytes of host memory."""
+@dataclass(slots=True)
+class _Known:
+    """What is known of a shape's grades, and at which moment of the survey each bay was looked at."""
 
-    left: tuple[int, ...]
-    cpus: float
-    memory: float
-    kind: str
-
-
-def wants(job: Job) -> Wants:
-    """The class of a job."""
-    cpus, memory = needs(job, max(job.gang, 1))
-    return Wants(job.gang, thousandths(job.share), cpus, memory, job.kinds)
+    grades: Floats
+    seen: Ints
 
 
-def fragment(state: State, one: Wants) -> float:
-    """F_n(m), in thousandths of an accelerator."""
-    able = sum(left >= one.share for left in state.left)
-    hosts = one.gang and able >= one.gang and one.cpus <= state.cpus and one.memory <= state.memory
-    if not hosts or (one.kinds and state.kind not in one.kinds):
-        return float(sum(state.left))
-    return float(sum(left for left in state.left if left < one.share))
+class Gradient:
+    """A grade: by how much a job would make what is free more fragmented.
+
+    Grades are kept by shape, and looked at anew only in bays that have changed.
+
+    Args:
+        workload: the expected jobs.
+        room: of the cluster.
+        steps: of the score; None for the growth itself, in thousandths of an accelerator.
+    """
+
+    def __init__(self, workload: Workload, room: Room, steps: int | None = STEPS) -> None:
+        self.fragments, self.steps = Fragments(workload, room), steps
+        self._survey: Survey | None = None
+        self._known: dict[tuple[Shape, int], _Known] = {}
+        self._now = _Known(np.zeros(0), np.zeros(0, np.int64))
+
+    def __call__(self, job: Job, count: int, survey: Survey, able: Bools) -> Floats:
+        """The growth of F_n(M), summed over a node's kinds, or minus its score. Shape as `able`; see `graded.Grade`."""
+        if survey is not self._survey:
+            self._survey, self._known = survey, {}
+            self._now = _Known(np.zeros(len(survey.bays)), np.zeros(len(survey.bays), np.int64))
+        known = self._of((job.shape, count), (len(survey.bays), *able.shape[1:]))
+        there = able[survey.host] if job.gang == 0 else able if able.ndim == 1 else able.any(1)
+        rows = np.flatnonzero(there & (survey.stamps > known.seen))
+        if len(rows):
+            known.seen[rows] = survey.stamps[rows]
+            growth = self._growth(rows, job, count, survey, able)
+            known.grades[rows] = self._scored(growth) if job.gang else growth
+        if job.gang == 0:
+            return self._scored(np.bincount(survey.host, known.grades, len(able)).astype(np.float64))
+        return known.grades
+
+    def _of(self, key: tuple[Shape, int], shape: tuple[int, ...]) -> _Known:
+        if key not in self._known:
+            if len(self._known) == MOST:
+                del self._known[next(iter(self._known))]
+            self._known[key] = _Known(np.zeros(shape), np.zeros(shape[0], np.int64))
+        return self._known[key]
+
+    def _growth(self, rows: Ints, job: Job, count: int, survey: Survey, able: Bools) -> Floats:
+        """In these bays. Shape (rows,), or (rows, widest) for a share."""
+        cpus, memory = needs(job, max(count, 1))
+        before, hosts = self._before(rows, survey), survey.host[rows]
+        load = survey.cpus[hosts] - cpus, survey.memory[hosts] - memory
+        if job.gang and job.share < 1:
+            which, slots = np.nonzero(able[rows])
+            left = survey.left[rows[which]]
+            left[np.arange(len(which)), slots] -= thousandths(job.share)
+            grown = np.zeros((len(rows), left.shape[1]))
+            after = self.fragments(rows[which], left, load[0][which], load[1][which])
+            grown[which, slots] = after - before[which]
+        else:
+            grown = self.fragments(rows, _without(survey.left[rows], count), *load) - before
+        if job.gang and survey.mixed[rows].any():
+            grown += self._beside(rows, job, count, survey).reshape(-1, *[1] * (grown.ndim - 1))
+        return grown
+
+    def _scored(self, growth: Floats) -> Floats:
+        """In steps, or rounded to what is no mere noise."""
+        found: Floats = growth.round(DIGITS)
+        return found if self.steps is None else -np.floor(self.steps / (1 + np.exp(found / WHOLE)))
+
+    def _before(self, rows: Ints, survey: Survey) -> Floats:
+        """F_n(M) as it is."""
+        now = self._now
+        stale = rows[survey.stamps[rows] > now.seen[rows]]
+        if len(stale):
+            hosts = survey.host[stale]
+            now.grades[stale] = self.fragments(stale, survey.left[stale], survey.cpus[hosts], survey.memory[hosts])
+            now.seen[stale] = survey.stamps[stale]
+        return now.grades[rows]
+
+    def _beside(self, rows: Ints, job: Job, count: int, survey: Survey) -> Floats:
+        """What the job's CPUs and memory mean for the node's accelerators of other kinds. Shape (rows,)."""
+        others = np.flatnonzero(survey.mixed)
+        hosts, (cpus, memory) = survey.host[others], needs(job, count)
+        load = survey.cpus[hosts] - cpus, survey.memory[hosts] - memory
+        alone = np.zeros(len(survey.bays))
+        alone[others] = self.fragments(others, survey.left[others], *load) - self._before(others, survey)
+        found: Floats = np.bincount(survey.host, alone)[survey.host[rows]] - alone[rows]
+        return found
 
 
-@dataclass
+def _without(left: Ints, count: int) -> Ints:
+    """The same without the first `count` of those that are free as a whole."""
+    free = left == WHOLE
+    left[free & (free.cumsum(1) <= count)] = 0
+    return left
+
+
+@dataclass(slots=True)
 class Fgd:
-    """Places jobs where fragmentation grows least.
+    """Starts jobs in an order, each where it fragments least. What it has seen it forgets with another cluster.
 
     Attributes:
-        given: the workload, class -> weight; learned if None.
+        order: whom to look at first.
+        strict: the first that has to wait blocks all behind it, see `Ranked`.
+        workload: the expected jobs; None for those seen so far.
+        popular: the commonest shapes, up to this part of the jobs seen, stand for all.
+        steps: of the score, see `Gradient`.
         needs: nothing.
     """
 
-    given: dict[Wants, float] | None = None
+    order: Order = submitted
+    strict: bool = False
+    workload: Workload | None = None
+    popular: float = POPULAR
+    steps: int | None = STEPS
     needs: Needs = NOTHING
-    _cluster: object = field(default=None, repr=False)
-    _seen: set[int] = field(default_factory=set, repr=False)
-    _counts: Counter[Wants] = field(default_factory=Counter, repr=False)
-    _workload: dict[Wants, float] = field(default_factory=dict, repr=False)
-    _learned: int = 0
-    _mean: dict[State, float] = field(default_factory=dict, repr=False)
+    _room: ReferenceType[Room] | None = field(default=None, repr=False)
+    _place: Graded | None = field(default=None, repr=False)
+    _counts: dict[Shape, int] = field(default_factory=dict, repr=False)
+    _jobs: dict[Shape, Job] = field(default_factory=dict, repr=False)
+    _noted: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_), repr=False)
+    _next: float = field(default=1.0, repr=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
-        """Yields starts of all that fit, first come first served."""
-        self._learn(cluster)
-        failed: set[Shape] = set()
-        while start := self._next(cluster, failed):
-            yield start
+        """Yields starts until nobody fits, or until the line is blocked."""
+        self._look(cluster)
+        if self._place is not None:
+            yield from Ranked(self.order, self._place, self.strict).decide(cluster)
 
-    def _next(self, cluster: ClusterView, failed: set[Shape]) -> Start | None:
-        for job in in_order(cluster, submitted, fitting(cluster)):
-            if (shape := cluster.room.shape(job)) not in failed:
-                if (placement := self.place(job, cluster.room)) is not None:
-                    return Start(job.id, placement)
-                failed.add(shape)
-        return None
+    def _look(self, cluster: ClusterView) -> None:
+        """Notes jobs it has not seen, and now and then what they tell of those to come."""
+        if self._room is None or self._room() is not cluster.room:
+            self._room, self._place, self._next = ref(cluster.room), None, 1.0
+            self._counts, self._jobs, self._noted = {}, {}, np.zeros(0, np.bool_)
+        if self.workload is None:
+            self._note(cluster)
+        if self.workload is not None and self._place is None:
+            self._place = Graded(Gradient(self.workload, cluster.room, self.steps))
+        elif self.workload is None and sum(self._counts.values()) >= self._next:
+            self._expect(cluster.room)
 
-    def _learn(self, cluster: ClusterView) -> None:
-        """Counts who has come since; the workload changes when many have."""
-        if self._cluster is not cluster:
-            self._cluster, self._seen, self._counts, self._learned = cluster, set(), Counter(), 0
-        for job in cluster.pending:
-            if job.id not in self._seen:
-                self._seen.add(job.id)
-                self._counts[wants(job)] += 1
-        if self.given is not None:
-            self._workload = self.given
-        elif len(self._seen) > RENEWED * self._learned:
-            self._learned, self._mean = len(self._seen), {}
-            total = self._counts.total()
-            self._workload = {one: count / total for one, count in self._counts.most_common(CLASSES)}
+    def _note(self, cluster: ClusterView) -> None:
+        for columns, jobs in (
+            (cluster.pending.columns, cluster.pending.__getitem__),
+            (cluster.running.columns, lambda key: cluster.running[key].job),
+        ):
+            orders = columns.order.astype(np.intp)
+            if len(orders) and (last := int(orders.max())) >= len(self._noted):
+                self._noted = np.append(self._noted, np.zeros(last + 64, np.bool_))
+            for row in np.flatnonzero(~self._noted[orders]):
+                job = jobs(columns.keys[row])
+                self._jobs.setdefault(job.shape, job)
+                self._counts[job.shape] = self._counts.get(job.shape, 0) + 1
+            self._noted[orders] = True
 
-    def place(self, job: Job, room: Room) -> Placement | None:
-        """Where a job stands best, None if it has to wait."""
-        shared = job.share < 1 and bool(room.shares.open)
-        if not job.gang or shared or job.gang > max(room.largest.values(), default=0):
-            return packed(job, room)
-        one, groups = wants(job), set(room.kinds_for(job))
-        best: tuple[float, Placement] | None = None
-        for bay in room.bays:
-            if bay.group in groups and room.hosts(job, bay.host, job.gang):
-                found = self._on(job, one, bay, room)
-                if found is not None and (best is None or found[0] < best[0]):
-                    best = found
-        return best[1] if best is not None else packed(job, room) if job.gang > 1 else None
-
-    def _on(self, job: Job, one: Wants, bay: Bay, room: Room) -> tuple[float, Placement] | None:
-        """The least growth on a node, and the place that has it."""
-        free = room.free[bay.position]
-        if job.share == 1:
-            if free.bit_count() < job.gang:
-                return None
-            part = room.seats(bay.position, job.gang)
-            taken = {bay.accelerators.index(accelerator): 0 for accelerator in part[1]}
-            return self._growth(one, bay, room, taken), (part,)
-        best: tuple[float, Placement] | None = None
-        tried: set[int] = set()
-        for at, accelerator in enumerate(bay.accelerators):
-            left = _left(room, bay, at)
-            if left < one.share or left in tried:
-                continue
-            if left < WHOLE and room.admits_beside(job, accelerator, one.share) is not None:
-                continue
-            tried.add(left)
-            growth = self._growth(one, bay, room, {at: left - one.share})
-            if best is None or growth < best[0]:
-                best = growth, ((bay.node, (accelerator,)),)
-        return best
-
-    def _growth(self, one: Wants, bay: Bay, room: Room, taken: dict[int, int]) -> float:
-        before = _state(room, bay)
-        left = tuple(sorted(taken.get(at, _left(room, bay, at)) for at in range(bay.size)))
-        after = State(left, before.cpus - one.cpus, before.memory - one.memory, before.kind)
-        return self.mean(after) - self.mean(before)
-
-    def mean(self, state: State) -> float:
-        """F_n(M)."""
-        if state not in self._mean:
-            self._mean[state] = sum(weight * fragment(state, one) for one, weight in self._workload.items())
-        return self._mean[state]
-
-
-def _left(room: Room, bay: Bay, at: int) -> int:
-    """Thousandths that are left of an accelerator; 0 where it is down, cut or taken whole."""
-    return WHOLE if room.free[bay.position] >> at & 1 else room.left.get(bay.accelerators[at], 0)
-
-
-def _state(room: Room, bay: Bay) -> State:
-    left = tuple(sorted(_left(room, bay, at) for at in range(bay.size)))
-    return State(left, room.cpus[bay.host], room.memory[bay.host], bay.kind)
+    def _expect(self, room: Room) -> None:
+        self._next = sum(self._counts.values()) * GROWTH
+        workload = Workload.counted([*self._jobs.values()], [*self._counts.values()], self.popular)
+        self._place = Graded(Gradient(workload, room, self.steps))
 
 
 fgd = Fgd()
-"""FGD with a workload that it learns."""
+"""Fragmentation gradient descent for the jobs seen so far; `fgd(sjf)` and the like for other orders."""

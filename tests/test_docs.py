@@ -1,4 +1,4 @@
-"""What docs/ says is there: every law has its row, the scenario can be read, pages and pictures exist."""
+"""What docs/ says is there: laws and policies have true rows, the scenario can be read, pages and pictures exist."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpuyard.envs.scenario import all_laws, read
+from gpuyard.experiments.names import all_policies
 from gpuyard.traces.synthetic import generate
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -37,3 +38,16 @@ def test_its_scenario_makes_a_world() -> None:
 def test_pages_and_pictures_are_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+SCHEDULERS = re.findall(r"^\| `(\w+)` \|(.*)\|$", (DOCS / "schedulers.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "cells"), SCHEDULERS, ids=[name for name, _ in SCHEDULERS])
+def test_schedulers_need_what_their_row_says(name: str, cells: str) -> None:
+    paper, decides, needs, left_out = (cell.strip() for cell in cells.split("|"))
+    assert paper
+    assert decides
+    assert left_out
+    told = frozenset() if needs == "nothing" else frozenset(needs.split(", "))
+    assert told == getattr(all_policies()[name], "needs", frozenset())

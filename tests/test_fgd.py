@@ -1,78 +1,206 @@
-"""FGD: fragments by hand, and where jobs go by them."""
+"""Fragmentation, and its descent: numbers one can do in one's head."""
 
 from __future__ import annotations
 
-import pytest
+from copy import deepcopy
 
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import storm
+from gpuyard.envs.graded import Graded
 from gpuyard.envs.nodes import Accelerator, Node, parse
+from gpuyard.envs.room import Room
 from gpuyard.envs.session import Session
 from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.space import Space
-from gpuyard.envs.vocabulary import Start
-from gpuyard.policies.fgd import Fgd, State, Wants, fgd, fragment, wants
+from gpuyard.envs.survey import Survey
+from gpuyard.envs.vocabulary import Placement, Start
+from gpuyard.experiments.names import policy
+from gpuyard.policies.fgd import Fgd, Gradient, fgd
+from gpuyard.policies.fragmentation import Fragments, Workload
+from gpuyard.policies.orders import sjf
 from gpuyard.traces.job import Job, Trace
+from witness import Witness
 
-HALF, WHOLE, PAIR = Wants(1, 500, 0, 0, ()), Wants(1, 1000, 0, 0, ()), Wants(2, 1000, 0, 0, ())
-
-
-@pytest.mark.parametrize(
-    ("left", "one", "told"),
-    [
-        ((300, 600, 1000), HALF, 300),  # the first alone has less than a half
-        ((300, 600, 1000), WHOLE, 900),
-        ((300, 600, 1000), PAIR, 1900),  # no pair fits: all that is left is of no use to it
-        ((1000, 1000), PAIR, 0),
-        ((1000, 1000), Wants(1, 1000, 9000, 0, ()), 2000),  # nor is what lacks CPUs beside it
-        ((1000, 1000), Wants(1, 1000, 0, 9, ()), 2000),
-        ((1000, 1000), Wants(1, 1000, 0, 0, ("H100",)), 2000),
-        ((1000, 1000), Wants(0, 1000, 1, 1, ()), 2000),  # who wants no accelerator makes no use of any
-    ],
-)
-def test_what_of_a_node_a_class_cannot_use(left: tuple[int, ...], one: Wants, told: float) -> None:
-    assert fragment(State(left, 8000.0, 8.0, "A"), one) == told
+HALF, WHOLE = Job(0, 0.0, share=0.5), Job(0, 0.0)
 
 
-def test_a_share_goes_where_it_breaks_nothing_up() -> None:
-    """One accelerator has 0.6 left, one is whole. Whole jobs come often: a share of 0.5 goes beside the other."""
-    room = Space(parse("1x2:A"))
-    room.take(Job(0, 0.0, share=0.4), (("n0", ("n0/0",)),))
-    policy = Fgd({WHOLE: 0.9, HALF: 0.1})
-    policy._workload = {WHOLE: 0.9, HALF: 0.1}
-    assert policy.place(Job(1, 0.0, share=0.5), room) == (("n0", ("n0/0",)),)
+def machine(name: str, count: int, kind: str = "A", cpus: float | None = None, memory: int | None = None) -> Node:
+    return Node(name, tuple(Accelerator(f"{name}/{i}", kind) for i in range(count)), cpus, memory)
 
 
-def test_where_shares_come_that_just_fit_what_is_left_it_is_left_to_them() -> None:
-    """What is left, 0.6, is what others want. 0.5 there would leave 0.1 for nobody; on the whole one it leaves 0.5."""
-    room = Space(parse("1x2:A"))
-    room.take(Job(0, 0.0, share=0.4), (("n0", ("n0/0",)),))
-    policy = Fgd()
-    policy._workload = {Wants(1, 600, 0, 0, ()): 0.5, HALF: 0.5}
-    growth = {}
-    for at in (0, 1):
-        trial = room.scratch()
-        before = policy.mean(State((600, 1000), float("inf"), float("inf"), "A"))
-        trial.take(Job(1, 0.0, share=0.5), (("n0", (f"n0/{at}",)),))
-        after = (100, 1000) if at == 0 else (500, 600)
-        growth[at] = policy.mean(State(tuple(sorted(after)), float("inf"), float("inf"), "A")) - before
-    assert growth == {0: 100.0, 1: 0.5 * 500}  # 0.1 is lost to both; 0.5 to half of them
-    assert policy.place(Job(1, 0.0, share=0.5), room) == (("n0", ("n0/0",)),)
+def fragments(room: Room, *expected: Job) -> list[float]:
+    """F_n(M) of each bay in thousandths, these jobs coming equally often."""
+    return [*map(float, Fragments(Workload.of(expected, popular=1.0), room).of(Survey(room)))]
 
 
-def test_a_job_goes_where_cpus_are_short_already() -> None:
-    """Two nodes of one accelerator; one has CPUs for no whole job of two cores. Who needs none goes there."""
-    nodes = tuple(Node(f"n{i}", (Accelerator(f"n{i}/0", "A"),), cpus) for i, cpus in ((0, 8.0), (1, 1.0)))
-    policy = Fgd({Wants(1, 1000, 2000, 0, ()): 1.0})
-    log = Session(SimWorld(Trace((Job(0, 0.0),), {0: 1.0}), nodes)).play(policy)
-    assert [entry.placement for entry in log.entries if isinstance(entry, Start)] == [(("n1", ("n1/0",)),)]
+def shared(*left: float, cpus: float | None = None, **more: int) -> Space:
+    """One node, with so much left of each accelerator."""
+    room = Space((machine("n0", len(left), cpus=cpus, **more),))  # type: ignore[arg-type]
+    for at, part in enumerate(left):
+        if part < 1:
+            room.take(Job(-at, 0.0, share=round(1 - part, 3)), (("n0", (f"n0/{at}",)),))
+    return room
 
 
-def test_a_workload_is_learned_from_who_came() -> None:
-    jobs = tuple(Job(n, float(n), share=0.5 if n % 4 else 1.0) for n in range(40))
-    Session(SimWorld(Trace(jobs, dict.fromkeys(range(40), 1e6)), parse("10x4:A"))).play(fgd)
-    assert set(fgd._workload) == {wants(jobs[0]), wants(jobs[1])}
-    assert fgd._workload[wants(jobs[1])] == pytest.approx(0.75, abs=0.05)
+# ---------------------------------------------------------------- fragmentation
 
 
-def test_gangs_that_no_node_holds_span_nodes() -> None:
-    log = Session(SimWorld(Trace((Job(0, 0.0, 6),), {0: 1.0}), parse("2x4:A"))).play(Fgd())
-    assert sum(isinstance(entry, Start) for entry in log.entries) == 1
+def test_what_a_job_cannot_use_is_fragment() -> None:
+    """0.2, 1, 1 and 0.5 are left, 2.7 in all."""
+    room = shared(0.2, 1.0, 1.0, 0.5, cpus=8, memory=100)
+    assert fragments(room, Job(0, 0.0, 2)) == [700], "what is less than a whole is none to one who wants two"
+    assert fragments(room, Job(0, 0.0, share=0.465, cpus=6)) == [200]
+    assert fragments(room, Job(0, 0.0, share=0.465, cpus=9)) == [2700], "CPUs are missing, so all is in vain"
+    assert fragments(room, Job(0, 0.0, share=0.465, host_memory=101)) == [2700]
+    assert fragments(room, Job(0, 0.0, 3)) == [2700], "there are no three"
+    assert fragments(room, Job(0, 0.0, kinds=("B",))) == [2700]
+    assert fragments(room, Job(0, 0.0, 0, cpus=1)) == [2700], "who wants no accelerator uses none"
+    assert fragments(room, Job(0, 0.0, 2), Job(0, 0.0, share=0.465, cpus=6)) == [450]
+    assert fragments(room, *[Job(0, 0.0, 2)] * 3, Job(0, 0.0, 3)) == [0.75 * 700 + 0.25 * 2700]
+
+
+def test_a_gang_wider_than_all_nodes_wants_a_whole_one_of_its_kind() -> None:
+    room = Space((machine("n0", 4, cpus=6), machine("n1", 2), machine("n2", 2, "B")))
+    assert fragments(room, Job(0, 0.0, 8)) == [0, 2000, 0]
+    assert fragments(room, Job(0, 0.0, 8, cpus=16)) == [4000, 2000, 0], "four of them come with 8 CPUs"
+
+
+def test_the_commonest_shapes_stand_for_all() -> None:
+    jobs = [HALF] * 12 + [Job(0, 0.0, 2)] * 7 + [Job(0, 0.0, 4)]
+    assert Workload.of(jobs, 0.95) == Workload((HALF, Job(0, 0.0, 2)), (12 / 19, 7 / 19))
+    assert Workload.of(jobs, 0.96).weights == (0.6, 0.35, 0.05)
+    assert Workload.of(jobs, 0.6) == Workload((HALF,), (1.0,))
+
+
+# ---------------------------------------------------------------- its descent
+
+
+def grown(room: Room, job: Job, *expected: Job) -> list[float]:
+    """By how many thousandths each place would be fragmented more; NaN where the job cannot stand."""
+    survey = Survey(room)
+    able = survey.left >= 1000 * job.share if job.share < 1 else survey.whole >= job.gang
+    if not job.gang:
+        able = survey.hosts(job, 1, room)
+    growth = Gradient(Workload.of(expected, 1.0), room, None)(job, job.gang, survey, able)
+    return np.where(able, growth, np.nan).ravel().tolist()
+
+
+def test_a_half_ends_a_fragment_rather_than_making_one() -> None:
+    """Halves and wholes are expected: the half that is left is half a fragment, a free one none."""
+    room = shared(1.0, 0.5)
+    assert grown(room, HALF, HALF, WHOLE) == [250, -250]
+    assert Graded(Gradient(Workload.of([HALF, WHOLE]), room))(HALF, room) == (("n0", ("n0/1",)),)
+
+
+def test_the_tightest_fit_may_be_the_worse_one() -> None:
+    """A fifth beside 0.5 leaves 0.3, no use to halves; beside 0.7 it leaves a half. Best fit takes the first."""
+    room, fifth = shared(0.5, 0.7), Job(1, 0.0, share=0.2)
+    assert grown(room, fifth, HALF) == [300, 0]
+    assert Graded(Gradient(Workload.of([HALF]), room))(fifth, room) == (("n0", ("n0/1",)),)
+
+
+def test_cpus_that_go_strand_accelerators() -> None:
+    """Two jobs' CPUs were free on either node; n1 has one accelerator left, so less is stranded there."""
+    room = Space((machine("n0", 2, cpus=8), machine("n1", 1, cpus=8)))
+    whole, heavy = Job(0, 0.0, cpus=4), Job(1, 0.0, 0, cpus=6)
+    assert grown(room, heavy, whole) == [2000, 1000]
+    assert Graded(Gradient(Workload.of([whole]), room))(heavy, room) == (("n1", ()),)
+
+
+def test_kinds_on_one_node_strand_each_other() -> None:
+    """A's job takes the CPUs that B's accelerator needs."""
+    both = Node("n0", (Accelerator("a", "A"), Accelerator("b", "B")), cpus=4)
+    room = Space((both, machine("n1", 1, "A", cpus=4)))
+    job = Job(1, 0.0, kinds=("A",), cpus=3)
+    growth = grown(room, job, Job(0, 0.0, kinds=("A", "B"), cpus=2))
+    assert growth[0] - growth[2] == 1000, "both lose their own, and n0 loses b besides"
+    room.take(Job(2, 0.0, kinds=("A",)), (("n1", ("n1/0",)),))
+    assert grown(room, Job(3, 0.0, 0, cpus=3), Job(0, 0.0, kinds=("B",), cpus=2)) == [1000, 0]
+
+
+def test_small_differences_are_none_in_a_hundred_steps() -> None:
+    """The growth is 0.3 on n0/0 and 0.29 on n0/1: in steps equal, so the first is taken."""
+    room, fifth = shared(0.5, 0.49), Job(1, 0.0, share=0.2)
+    assert grown(room, fifth, Job(0, 0.0, share=0.49)) == [300, 290]
+    workload = Workload.of([Job(0, 0.0, share=0.49)])
+    assert [Graded(Gradient(workload, room, steps))(fifth, room) for steps in (100, None)] == [
+        (("n0", ("n0/0",)),),
+        (("n0", ("n0/1",)),),
+    ]
+
+
+def test_of_the_fewest_nodes_the_remainder_takes_what_is_no_use_to_others() -> None:
+    room = Space(parse("3x4:A"))
+    room.take(Job(-1, 0.0), (("n1", ("n1/0",)),))
+    room.take(Job(-2, 0.0, 2), (("n2", ("n2/0", "n2/1")),))
+    threes = Workload.of([Job(0, 0.0, 3)])
+    found = Graded(Gradient(threes, room))(Job(1, 0.0, 6), room)
+    assert found == (("n0", ("n0/0", "n0/1", "n0/2", "n0/3")), ("n2", ("n2/2", "n2/3")))
+
+
+# ---------------------------------------------------------------- the policy
+
+
+def starts(policy: Fgd, jobs: list[tuple[Job, float]], cluster: str) -> list[tuple[float, int, Placement]]:
+    trace = Trace(tuple(job for job, _ in jobs), {job.id: seconds for job, seconds in jobs})
+    log = Session(SimWorld(trace, parse(cluster))).play(policy)
+    return [(time, e.job, e.placement) for time, e in log.timed() if isinstance(e, Start)]
+
+
+def test_who_does_not_fit_keeps_nobody_else_from_starting() -> None:
+    jobs = [(Job(1, 0.0, 2), 10.0), (Job(2, 1.0, 3), 5.0), (Job(3, 2.0, 1), 3.0), (Job(4, 3.0, 1), 1.0)]
+    loose, strict = (starts(Fgd(strict=one), jobs, "1x3:A") for one in (False, True))
+    assert [(time, job) for time, job, _ in loose] == [(0.0, 1), (2.0, 3), (5.0, 4), (10.0, 2)]
+    assert [(time, job) for time, job, _ in strict] == [(0.0, 1), (10.0, 2), (15.0, 3), (15.0, 4)]
+
+
+def test_it_learns_what_comes() -> None:
+    """Pairs have come, so a single goes where one is left; whoever expects singles alone takes the first."""
+    jobs = [(Job(n, 0.0, 2), 1.0) for n in range(6)]
+    jobs += [(Job(10, 2.0, 3), 9.0), (Job(11, 3.0, 2), 9.0), (Job(12, 4.0, 1), 9.0)]
+    where = {job: placement for _, job, placement in starts(Fgd(), jobs, "2x4:A")}
+    assert where[10] == (("n0", ("n0/0", "n0/1", "n0/2")),)
+    assert where[11] == (("n1", ("n1/0", "n1/1")),)
+    assert where[12] == (("n0", ("n0/3",)),)
+    jobs[-2:] = [(Job(11, 3.0), 9.0), (Job(12, 4.0), 9.0)]
+    given = Fgd(workload=Workload.of([Job(0, 0.0, 2)]))
+    where = {job: placement for _, job, placement in starts(given, jobs[-3:], "2x4:A")}
+    assert where[11] == (("n0", ("n0/3",)),)
+    assert where[12] == (("n1", ("n1/0",)),)
+
+
+def test_another_cluster_begins_anew() -> None:
+    one, jobs = Fgd(), [(Job(n, float(n), share=0.3), 50.0) for n in range(4)]
+    starts(one, [(Job(n, 0.0, 4), 1.0) for n in range(9)], "1x4:A")
+    assert starts(one, jobs, "2x2:A") == starts(Fgd(), jobs, "2x2:A") == starts(deepcopy(one), jobs, "2x2:A")
+    assert one._counts == {jobs[0][0].shape: 4}
+
+
+def test_it_can_be_called_in_the_middle_and_takes_other_orders() -> None:
+    trace = Trace((Job(1, 0.0), Job(2, 1.0, 2), Job(3, 1.0, 1, estimate=1.0)), {1: 5.0, 2: 1.0, 3: 1.0})
+    session = Session(SimWorld(trace, parse("1x2:A")))
+    session.advance()
+    session.act(Start(1, (("n0", ("n0/1",)),)))
+    session.play(one := Fgd())
+    assert sum(one._counts.values()) == 3, "those that ran already are seen as well"
+    assert policy("fgd") is fgd
+    assert getattr(policy("fgd(sjf)"), "order", None) is sjf.score
+
+
+@given(storm.traces(), st.integers(0, 7))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+def test_where_everything_befalls_it_decides_what_can_be(trace: Trace, seed: int) -> None:
+    session, one = Session(storm.world(trace, seed)), Fgd(steps=(100, None)[seed % 2])
+    watch, read = Witness(storm.NODES, storm.TENANTS, trace.durations), 0
+    for _ in range(150):
+        if not session.advance():
+            break
+        for decision in one.decide(session.cluster):
+            session.act(decision)
+        for entry in session.log.entries[read:]:
+            watch.follow(entry)
+        read = len(session.log.entries)
+        watch.check(session.cluster)

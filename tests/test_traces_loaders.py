@@ -13,6 +13,7 @@ from real import REAL, needs_real
 
 from gpuyard.traces import gavel, openb, philly, swf
 from gpuyard.traces.job import Job, Trace
+from gpuyard.traces.trouble import BadInput
 
 
 def write(path: Path, text: str) -> Path:
@@ -185,6 +186,20 @@ def test_openb_shares_kinds_cpu_pods_and_the_never_scheduled(tmp_path: Path) -> 
         "CPU-only jobs": 1,
         "zero run times (kept)": 1,
     }
+
+
+def test_openb_pods_are_read_whether_they_ran_or_not_and_without_times(tmp_path: Path) -> None:
+    found = openb.pods(write(tmp_path / "pods.csv", OPENB))
+    assert [(job.id, job.submit, job.gang, job.share, job.cpus) for job in found] == [
+        (1, 0.0, 1, 0.46, 12.0), (2, 0.0, 0, 1.0, 0.5), (3, 0.0, 8, 1.0, 6.0), (4, 0.0, 1, 1.0, 6.0),
+        (5, 0.0, 1, 1.0, 6.0),
+    ]  # fmt: skip
+    timeless = "name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,12000,1,2,1000\n"
+    assert openb.pods(write(tmp_path / "multi.csv", timeless)) == (
+        Job(1, 0.0, 2, cpus=12.0, host_memory=2**20, name="p"),
+    )
+    with pytest.raises(BadInput, match="line 1: column 'num_gpu' is missing"):
+        openb.pods(write(tmp_path / "bad.csv", timeless.replace("num_gpu", "gpus")))
 
 
 TABLE = {

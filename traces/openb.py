@@ -44,7 +44,19 @@ def load(path: Path) -> Trace:
     return gather(report, jobs, durations, stem(path.name))
 
 
+def pods(path: Path) -> tuple[Job, ...]:
+    """Reads what every pod of a list asks for, whether it ever ran or not; lists without times will do.
+
+    Ids are row numbers, from 1. All are submitted at second 0. Raises BadInput.
+    """
+    return tuple(_wants(row, number, 0.0) for number, row in enumerate(read_csv(path, COLUMNS[:5]), 1))
+
+
 def _job(row: Row, number: int) -> Job:
+    return _wants(row, number, row.number("creation_time", least=0))
+
+
+def _wants(row: Row, number: int, submit: float) -> Job:
     gang, share = row.whole("num_gpu"), 1.0
     if gang == 1:
         share = row.number("gpu_milli") / 1000
@@ -52,7 +64,7 @@ def _job(row: Row, number: int) -> Job:
             raise row.bad("gpu_milli", f"{row.text('gpu_milli')!r} is no share of one GPU; write 1 to 1000")
     return Job(
         id=number,
-        submit=row.number("creation_time", least=0),
+        submit=submit,
         gang=gang,
         share=share,
         kinds=tuple(dict.fromkeys(kind for kind in row.fields.get("gpu_spec", "").split("|") if kind)),
