@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 
 import click
 
 from . import __version__
+from .experiments.shell import ended
 from .traces.trouble import BadInput, nearest
 
 COMMANDS = {
@@ -58,34 +58,8 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the command line; bad input is one line and exit code 2, an interrupt is exit code 130."""
-    try:
-        code = cli.main(standalone_mode=False)
-    except BadInput as error:
-        complain(str(error), 2)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        sys.exit(2)
-    except click.UsageError as error:
-        hint = f" See '{error.ctx.command_path} --help'." if error.ctx else ""
-        complain(error.format_message() + hint, 2)
-    except click.ClickException as error:
-        complain(error.format_message(), 2)
-    except (MemoryError, OverflowError) as error:
-        complain(f"numbers too large for this machine ({error or 'out of memory'}); ask for less, or mend the input", 2)
-    except (click.Abort, KeyboardInterrupt):
-        complain("interrupted", 130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
-    else:
-        sys.exit(code if isinstance(code, int) else 0)
-
-
-def complain(text: str, code: int) -> None:
-    """Prints one line on stderr and leaves."""
-    click.echo(f"gpuyard: {' '.join(text.split())}", err=True)
-    sys.exit(code)
+    """Runs the command line."""
+    ended(cli)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ and MaskablePPO. What is kept is the best on other such windows.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -42,6 +41,7 @@ from .options import command_of, option
 from .reproduce_rlscheduler import LENGTH, PROCESSORS, RULES, STARTS, Committed, lublin
 from .school import School
 from .screen import number, out, print_table, progress, say
+from .shell import ended
 from .train import Train, needed
 
 BLOCK = 128
@@ -232,4 +232,4 @@ command = command_of(
 
 
 if __name__ == "__main__":
-    sys.exit(command(standalone_mode=True))
+    ended(command)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ..envs.series import HOUR, Floats, Region, table, yearly
 from ..traces.trouble import BadInput
 from .options import command_of, option
+from .shell import ended
 
 Hours = npt.NDArray[np.int64]
 
@@ -191,4 +192,4 @@ def _short(value: float) -> str:
 command = command_of(Measure, run, examples="python -m gpuyard.experiments.measure_market --shared FOLDER")
 
 if __name__ == "__main__":
-    command()
+    ended(command)

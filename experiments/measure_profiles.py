@@ -24,6 +24,7 @@ from ..envs.throughputs import gavel, pollux
 from ..traces.rows import Row, content, read_csv
 from ..traces.trouble import BadInput
 from .options import command_of, option
+from .shell import ended
 
 Figures = dict[str, dict[str, Any]]
 """Table of the file -> key -> what stands there."""
@@ -366,4 +367,4 @@ command = command_of(
 )
 
 if __name__ == "__main__":
-    command()
+    ended(command)

@@ -26,6 +26,7 @@ from ..envs.nodes import Accelerator, Node
 from ..envs.recordings import DAY, Fault, capacity, faults
 from ..traces.rows import read_csv
 from .options import command_of, option
+from .shell import ended
 
 Array = npt.NDArray[np.float64]
 Steps = Sequence[tuple[float, int]]
@@ -247,4 +248,4 @@ def of_spot(path: Path, seeds: int) -> Iterator[tuple[str, str]]:
 command = command_of(Measure, run, examples="python -m gpuyard.experiments.measure_trouble --faults FILE --pods FILE")
 
 if __name__ == "__main__":
-    command()
+    ended(command)

@@ -34,6 +34,7 @@ from .names import policy
 from .options import command_of, option
 from .scene import positive
 from .screen import number, out, print_table
+from .shell import ended
 from .simulate import simulate
 
 STEP = 600.0
@@ -228,4 +229,4 @@ command = command_of(
 )
 
 if __name__ == "__main__":
-    command()
+    ended(command)

@@ -36,6 +36,7 @@ from .cores import cores
 from .gavel_jobs import CLUSTER, PublishedFifo, data, static
 from .options import command_of, option
 from .screen import number, out, print_table, progress, say, share
+from .shell import ended
 
 HOUR = 3600.0
 
@@ -238,4 +239,4 @@ command = command_of(
 )
 
 if __name__ == "__main__":
-    command()
+    ended(command)

@@ -18,7 +18,6 @@ No run time estimates are in these traces: requested times are the true run time
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -42,6 +41,7 @@ from ..traces.trouble import BadInput
 from .cores import cores
 from .options import command_of, option
 from .screen import number, out, print_table, progress
+from .shell import ended
 
 STARTS = (1981, 2756, 4299, 8850, 3316, 2714, 5228, 7762, 4022, 7085)
 """Where the sequences begin, positions in a trace of 10,000 jobs: what its repository's seed 1 draws."""
@@ -270,4 +270,4 @@ command = command_of(
 
 
 if __name__ == "__main__":
-    sys.exit(command(standalone_mode=True))
+    ended(command)

@@ -30,6 +30,7 @@ from .helios import DAY, Month, recorded, simulated
 from .measure_market import correlation, tables, told
 from .measure_trouble import HOUR, Faults, Market, cluster, group, market, summary
 from .options import command_of, option
+from .shell import ended
 from .side_by_side import Months, Pair, by_use, clusters, queues, series
 
 FAULTS = "infinitehbd/fault_trace.json.gz"
@@ -210,4 +211,4 @@ def market_rows(hours: Mapping[str, Pair]) -> Iterator[str]:
 command = command_of(Validation, run, examples="python -m gpuyard.experiments.validation --shared FOLDER --out docs")
 
 if __name__ == "__main__":
-    command()
+    ended(command)

@@ -51,3 +51,7 @@ def test_schedulers_need_what_their_row_says(name: str, cells: str) -> None:
     assert left_out
     told = frozenset() if needs == "nothing" else frozenset(needs.split(", "))
     assert told == getattr(all_policies()[name], "needs", frozenset())
+
+
+def test_every_policy_has_its_row() -> None:
+    assert sorted(name for name, _ in SCHEDULERS) == sorted(all_policies())

@@ -86,12 +86,14 @@ def test_the_command_tells_the_table(tmp_path: Path) -> None:
     (tmp_path / "nodes.csv").write_text(NODES)
     files = ["--pods", f"openb:{tmp_path}/openb_pod_list_default.csv", "--nodes", f"openb:{tmp_path}/nodes.csv"]
     words = [*files, "--seeds", "2", "--workers", "1", "--placement", "FGD", "--placement", "Random"]
-    told = CliRunner().invoke(command, words)
-    assert told.exit_code == 1, "two nodes are not 1,213: the ratios are far from the published ones"
+    told = CliRunner().invoke(command, words, standalone_mode=False)
+    assert told.return_value == 1, "two nodes are not 1,213: the ratios are far from the published ones"
     assert "95.23" in told.stdout
     unknown = [str(word).replace("openb_pod_list_default", "mine") for word in words]
     (tmp_path / "mine.csv").write_text(PODS)
-    assert CliRunner().invoke(command, unknown).exit_code == 0, "nothing was published of these pods"
+    assert CliRunner().invoke(command, unknown, standalone_mode=False).return_value == 0, (
+        "nothing was published of these pods"
+    )
     document = json.loads(CliRunner().invoke(command, [*words, "--json"]).stdout)
     assert (document["pods"], document["marks"]) == ("default", list(MARKS))
     assert [row["published"] for row in document["rows"]] == [[95.23, 95.39], [86.3, 87.47]]
