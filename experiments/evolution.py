@@ -23,7 +23,7 @@ class Evolution:
 
     Args:
         mean: where to begin, shape (n,).
-        scale: standard deviation of each number at first, shape (n,); numbers whose scale is 0 stay as they are.
+        scale: standard deviation of each number at first, shape (n,).
         population: samples in a generation; half of them are mirrored through the mean.
 
     Attributes:
@@ -41,10 +41,9 @@ class Evolution:
     step_path: Floats = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
+        n = len(self.mean)
         if not self.covariance.size:
-            size = len(self.mean)
-            self.covariance, self.path, self.step_path = np.eye(size), np.zeros(size), np.zeros(size)
-        n = int(np.count_nonzero(self.scale))
+            self.covariance, self.path, self.step_path = np.eye(n), np.zeros(n), np.zeros(n)
         self._mu = self.population // 2
         weights = log((self.population + 1) / 2) - np.log(np.arange(1, self._mu + 1))
         self._weights: Floats = weights / weights.sum()
@@ -67,8 +66,7 @@ class Evolution:
     def tell(self, samples: Sequence[Floats], values: Sequence[float]) -> None:
         """Learns from a generation: the smaller a value, the better its sample."""
         best = np.argsort(values, kind="stable")[: self._mu]
-        reach = np.where(self.scale > 0, self.sigma * self.scale, 1.0)
-        steps = np.stack([(samples[row] - self.mean) / reach for row in best])
+        steps = np.stack([(samples[row] - self.mean) / (self.sigma * self.scale) for row in best])
         step = self._weights @ steps
         self.mean = self.mean + self.sigma * self.scale * step
         self.generation += 1
@@ -78,7 +76,7 @@ class Evolution:
         self.step_path = keep * self.step_path + sqrt(self._c_sigma * (2 - self._c_sigma) * self._mass) * white
         length = float(np.linalg.norm(self.step_path))
         fresh = sqrt(1 - keep ** (2 * self.generation))
-        on = length / fresh < (1.4 + 2 / (np.count_nonzero(self.scale) + 1)) * self._usual
+        on = length / fresh < (1.4 + 2 / (len(self.mean) + 1)) * self._usual
         gain = sqrt(self._c_path * (2 - self._c_path) * self._mass)
         self.path = (1 - self._c_path) * self.path + (gain * step if on else 0.0)
         short = 0.0 if on else self._c_one * self._c_path * (2 - self._c_path)

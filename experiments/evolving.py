@@ -23,7 +23,7 @@ from .screen import progress
 
 LOGARITHMS = frozenset((
     "estimate", "area", "attained", "wait", "time_to_fit", "pressure", "upper", "left", "lost", "victim_left",
-    "victim_served", "slack", "leaves", "pending", "running", "backlog", "next_end", "head_time_to_fit", "head_wait",
+    "victim_served", "slack", "leaves",
 ))  # fmt: skip
 """Features that are logarithms over 16: half a nat is 8 there, and 2 for those that are parts or flags."""
 
@@ -42,13 +42,9 @@ class Evolving:
             rule, waiting = self.school.begin_free()
             waiting = self._tight(rule, waiting)
             self.school.validate(of_rule(rule, waiting), 0, "as the teacher")
-            row, whole = self.school.yard.codec.row, self.school.yard.codec.whole
-            unnamed = [""] * (len(row) - len(whole))
+            scale = [8.0 if name in LOGARITHMS else 2.0 for name in self.school.yard.codec.row]
             self.search = Evolution(
-                np.array([*rule, waiting, *np.zeros(len(row))]),
-                np.array([*_scales(row), 8.0, *_scales([*whole, *unnamed])]),
-                self.args.population,
-                self.args.sigma,
+                np.array([*rule, waiting]), np.array([*scale, 8.0]), self.args.population, self.args.sigma
             )
             self.school.state["taught"] = True
         try:
@@ -63,7 +59,7 @@ class Evolving:
         """The score of waiting just below all that the rule takes on a window: a small step changes something."""
         school, least = self.school, np.inf
         task = school.tasks[0]
-        for observation, action in _seen(school.env, task, _rule(np.array([*rule, waiting, *np.zeros(len(rule))]))):
+        for observation, action in _seen(school.env, task, _rule(np.array([*rule, waiting]))):
             if action < len(observation) - 1:
                 least = min(least, float(observation[action] @ rule))
         return max(waiting, least - 1.0) if np.isfinite(least) else waiting
@@ -106,31 +102,18 @@ class Evolving:
         return True
 
 
-def _scales(names: Sequence[str]) -> list[float]:
-    """How far the weight of each feature may stray; not at all where a column has no name."""
-    return [8.0 if name in LOGARITHMS else 2.0 if name else 0.0 for name in names]
-
-
 def _network(numbers: Floats) -> Weights:
-    """Numbers are weights of a row's features, the score of waiting, and what the last row's features add to it."""
-    rule, waiting, whole = _parted(numbers)
-    return of_rule(rule, waiting, whole)
-
-
-def _parted(numbers: Floats) -> tuple[Vector, float, Vector]:
-    size = len(numbers) // 2
-    rule: Vector = numbers[:size].astype(np.float32)
-    return rule, float(numbers[size]), numbers[size + 1 :].astype(np.float32)
+    return of_rule(numbers[:-1].astype(np.float32), float(numbers[-1]))
 
 
 def _rule(numbers: Floats) -> Rule:
-    """The rule of a linear score, for the very choices of its network."""
-    weights, waiting, whole = _parted(numbers)
-    base = np.float32(waiting)
+    """The rule of a linear score; the last number is waiting's."""
+    weights: Vector = numbers[:-1].astype(np.float32)
+    waiting = np.float32(numbers[-1])
 
     def rule(observation: Observation, mask: Mask) -> int:
         scores = observation @ weights
-        scores[-1] = base + np.maximum(observation[-1], 0) @ whole
+        scores[-1] = waiting
         scores[~mask] = -np.inf
         return int(scores.argmax())
 

@@ -69,22 +69,10 @@ def logits(weights: Weights, observation: Observation) -> npt.NDArray[np.float32
     return answer
 
 
-def of_rule(
-    rule: npt.NDArray[np.float32], waiting: float, whole: npt.NDArray[np.float32] | None = None
-) -> dict[str, npt.NDArray[np.float32]]:
-    """The arrays of a network that is a linear rule alone.
-
-    Args:
-        rule: weights of a row's features, shape (features,).
-        waiting: the score of waiting.
-        whole: what the last row's features add to it, where they are above 0, shape (features,); nothing by default.
-    """
-    width = 1 if whole is None else len(whole)
+def of_rule(rule: npt.NDArray[np.float32], waiting: float, width: int = 1) -> dict[str, npt.NDArray[np.float32]]:
+    """The arrays of a network that is a linear rule alone: weights of shape (features,), and the score of waiting."""
     found = {name: np.zeros(shape, np.float32) for name, shape in shapes(width, len(rule)).items()}
     found["rule.weight"], found["wait.bias"] = rule[None].astype(np.float32), np.array([waiting], np.float32)
-    if whole is not None:
-        found["pool.weight"][:, 2 * width :] = np.eye(width, dtype=np.float32)
-        found["wait.weight"] = whole[None].astype(np.float32)
     return found
 
 

@@ -87,11 +87,3 @@ def test_a_wrong_objective_is_answered_in_one_sentence(text: str, drawn: bool, t
     with pytest.raises(BadInput) as caught:
         wanted(text, drawn)
     assert told in str(caught.value)
-
-
-def test_a_number_without_a_scale_stays_as_it_is() -> None:
-    found = search(
-        lambda x: float((x[[0, 2]] ** 2).sum()), Evolution(np.full(3, 2.0), np.array([1.0, 0.0, 1.0]), 8), 60
-    )
-    assert found.mean[1] == 2.0
-    np.testing.assert_allclose(found.mean[[0, 2]], 0.0, atol=1e-3)
