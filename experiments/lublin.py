@@ -116,11 +116,13 @@ def trained(args: Lublin, algorithm: Literal["es", "ppo"], seed: int, stretches:
     yard = Blocks(stretches[0], world, train.codec(), wanted("slowdown"), LENGTH, stretches=tuple(stretches))
     school = School(train, yard, yard, _card(train, args))
     if algorithm == "es":
-        Evolving(school).train()
+        done = Evolving(school).train()
     else:
         with needed():
             from .trainer import Trainer
-        Trainer(school).train()
+        done = Trainer(school).train()
+    if not done:
+        raise KeyboardInterrupt
     return train.out
 
 
