@@ -29,20 +29,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import cast
+from typing import ClassVar
 
 from ..envs.cluster import ClusterView
 from ..envs.kinds import kind as facts
 from ..envs.meter import Seen
 from ..envs.paces import drawn, slowed
-from ..envs.placement import Place
 from ..envs.roster import Running
 from ..envs.session import Policy
 from ..envs.vocabulary import Cap, Decision, Placement
 from ..traces.trouble import BadInput
 from .backfill import Easy
+from .governor import Governor
 from .habits import MOST_KIN, kin
-from .needs import NOTHING, Needs
+from .needs import Needs
 
 LIMITS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 """Parts of the largest limit: the 100 to 250 W in steps of 25 W that the paper measured on a V100 of 250 W."""
@@ -148,7 +148,7 @@ class Watch:
 
 
 @dataclass
-class Zeus:
+class Zeus(Governor):
     """Sets the power limits of the jobs that another policy starts.
 
     Attributes:
@@ -164,6 +164,7 @@ class Zeus:
     limits: tuple[float, ...] = LIMITS
     window: float = 60.0
     warmup: float = 60.0
+    own: ClassVar[Needs] = frozenset({"power"})
     _known: dict[object, Draws] = field(default_factory=dict, init=False, repr=False)
     _at: dict[int, Placement] = field(default_factory=dict, init=False, repr=False)
     _watched: dict[int, Watch] = field(default_factory=dict, init=False, repr=False)
@@ -180,25 +181,9 @@ class Zeus:
             raise BadInput(f"zeus: window = {self.window}, warmup = {self.warmup}: give seconds above 0, and 0 or more")
 
     @property
-    def needs(self) -> Needs:
-        """The law of power, and what the inner policy needs."""
-        needs: Needs = getattr(self.inner, "needs", NOTHING)
-        return needs | {"power"}
-
-    @property
     def tick(self) -> float:
         """Seconds between looks, the inner policy's if those are fewer."""
         return min(self.window, getattr(self.inner, "tick", None) or inf)
-
-    @property
-    def place(self) -> Place | None:
-        """The inner policy's, None where it says none."""
-        return cast("Place | None", getattr(self.inner, "place", None))
-
-    @property
-    def longest_restart(self) -> float:
-        """The inner policy's."""
-        return float(getattr(self.inner, "longest_restart", inf))
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields the limits of runs whose measurement is over, what the inner policy decides, and limits of starts."""

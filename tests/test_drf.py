@@ -31,7 +31,7 @@ from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.trouble import BadInput
 from strategies import Random
 from tales import ended, ends, said, tell, trace_of
-from witness import Witness
+from witness import Witness, watched
 
 GIB = 2**30
 HASTY = Drf(tick=10.0, longest_restart=5.0)
@@ -289,18 +289,9 @@ HASTIER = Drf(tick=2.0, longest_restart=1.0)
 @settings(max_examples=40, deadline=None)
 def test_all_that_is_decided_in_a_storm_is_legal(one: Drf, trace: Trace, seed: int, urgent: list[float | None]) -> None:
     jobs = tuple(replace(job, priority=of) for job, of in zip(trace.jobs, urgent, strict=False))
-    session, watched = Session(storm.world(replace(trace, jobs=jobs), seed)), Fair(one)
-    witness, seen = Witness(session.cluster.nodes, session.cluster.tenants, trace.durations), 0
-    for _ in range(120):
-        if not session.advance():
-            break
-        for decision in watched.decide(session.cluster):
-            session.act(decision)
-        for entry in session.log.entries[seen:]:
-            witness.follow(entry)
-        seen = len(session.log.entries)
-        witness.check(session.cluster)
-    assert session.log.replay().state() == session.cluster.state()
+    session, fair = Session(storm.world(replace(trace, jobs=jobs), seed)), Fair(one)
+    witness = Witness(session.cluster.nodes, session.cluster.tenants, trace.durations)
+    watched(session, fair, witness)
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -22,7 +22,7 @@ from gpuyard.policies.fgd import Fgd, Gradient, fgd
 from gpuyard.policies.fragmentation import Fragments, Workload
 from gpuyard.policies.orders import sjf
 from gpuyard.traces.job import Job, Trace
-from witness import Witness
+from witness import Witness, watched
 
 HALF, WHOLE = Job(0, 0.0, share=0.5), Job(0, 0.0)
 
@@ -194,13 +194,5 @@ def test_it_can_be_called_in_the_middle_and_takes_other_orders() -> None:
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 def test_where_everything_befalls_it_decides_what_can_be(trace: Trace, seed: int) -> None:
     session, one = Session(storm.world(trace, seed)), Fgd(steps=(100, None)[seed % 2])
-    watch, read = Witness(storm.NODES, storm.TENANTS, trace.durations), 0
-    for _ in range(150):
-        if not session.advance():
-            break
-        for decision in one.decide(session.cluster):
-            session.act(decision)
-        for entry in session.log.entries[read:]:
-            watch.follow(entry)
-        read = len(session.log.entries)
-        watch.check(session.cluster)
+    watch = Witness(storm.NODES, storm.TENANTS, trace.durations)
+    watched(session, one, watch, 150)

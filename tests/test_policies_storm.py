@@ -22,7 +22,7 @@ from gpuyard.policies.zeus import Zeus
 from gpuyard.traces.job import Job, Trace
 from strategies import Random
 from tales import Befalls, grid
-from witness import Witness
+from witness import Witness, watched
 
 DAYS: Any = {"slot": 2.0, "day": 6.0, "restart": 0.1}
 HASTY: dict[str, Callable[[], Policy]] = {
@@ -59,16 +59,7 @@ def told(draw: st.DrawFn) -> Trace:
 def test_all_that_is_decided_in_a_storm_is_legal(name: str, trace: Trace, seed: int) -> None:
     session, one = Session(storm.world(trace, seed, weather=WEATHER)), HASTY[name]()
     witness = Witness(session.cluster.nodes, session.cluster.tenants, trace.durations)
-    seen = 0
-    for _ in range(120):
-        if not session.advance():
-            break
-        for decision in one.decide(session.cluster):
-            session.act(decision)
-        for entry in session.log.entries[seen:]:
-            witness.follow(entry)
-        seen = len(session.log.entries)
-    assert session.log.replay().state() == session.cluster.state()
+    watched(session, one, witness)
 
 
 def hastened(one: Any) -> Policy:

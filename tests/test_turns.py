@@ -22,7 +22,7 @@ from gpuyard.policies.tiresias import Tiresias, by_profile
 from gpuyard.policies.turns import everybody, serve
 from gpuyard.traces.job import Job, Trace
 from tales import said, tell
-from witness import Witness
+from witness import Witness, watched
 
 
 @dataclass
@@ -102,13 +102,5 @@ def test_only_families_that_suffer_from_it_are_kept_from_standing_on_several_nod
 def test_all_that_is_decided_in_a_storm_is_legal(gittins: bool, trace: Trace, seed: int) -> None:
     session = Session(storm.world(trace, seed))
     policy = Tiresias((4.0, 12.0), promote=3.0, gittins=gittins, tick=2.0)
-    witness, seen = Witness(session.cluster.nodes, session.cluster.tenants, trace.durations), 0
-    for _ in range(120):
-        if not session.advance():
-            break
-        for decision in policy.decide(session.cluster):
-            session.act(decision)
-        for entry in session.log.entries[seen:]:
-            witness.follow(entry)
-        seen = len(session.log.entries)
-        witness.check(session.cluster)
+    witness = Witness(session.cluster.nodes, session.cluster.tenants, trace.durations)
+    watched(session, policy, witness)

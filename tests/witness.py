@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import ceil, inf
 from typing import Any
 
+from gpuyard.envs.session import Policy, Session
 from gpuyard.envs.vocabulary import (
     Move,
     Moved,
@@ -275,3 +276,18 @@ class Witness:
         for node, cpus in zip(self.nodes, room.cpus, strict=True):
             loads = [ceil(round(1000 * (s.job.cpus or 0), 6)) * s.load(node.id) for s in self.stands.values()]
             assert node.cpus is None or cpus == 1000 * node.cpus - sum(ceil(load) for load in loads)
+
+
+def watched(session: Session, policy: Policy, witness: Witness, moments: int = 120) -> None:
+    """Lets a policy decide for some moments: all is legal, the witness agrees at each, and the log tells the ledger."""
+    seen = 0
+    for _ in range(moments):
+        if not session.advance():
+            break
+        for decision in policy.decide(session.cluster):
+            session.act(decision)
+        for entry in session.log.entries[seen:]:
+            witness.follow(entry)
+        seen = len(session.log.entries)
+        witness.check(session.cluster)
+    assert session.log.replay().state() == session.cluster.state()
