@@ -28,9 +28,9 @@ candidate: 1; known: it has an estimate; estimate, area (accelerator-seconds), a
 seconds over 16; gang: log2 over 16; width: gang over the cluster; fits: it can start now; pressure: wait less estimate,
 in logarithms; demand: gang over free, at most 4; oldest: its place among the candidates by submission, 0 (first) to 1;
 is_shortest, is_smallest (area): it is the first in that order; spares_*: started now, it would by estimates not delay
-the first of that order (EASY's rule, on counts); leaves:
-log1p(100 times the part of the accelerators that stays free beside it) over log(101): 0 for none, 1 for all; upper:
-log1p over 16 of the seconds that a predictor expects it to stay below nine times in ten, 0 where nobody says.
+the first of that order (EASY's rule, on counts); leaves: log1p over log(101) of 100 times the part that stays free of
+the accelerators that it does not take itself: 0 for none, 1 for all, and for who takes the whole cluster; upper: log1p
+over 16 of the seconds that a predictor expects it to stay below nine times in ten, 0 where nobody says.
 """
 
 WHOLE = (
@@ -79,9 +79,17 @@ def describe(cluster: ClusterView, those: Floats, fits: list[bool]) -> tuple[Flo
     view[13:15] = 0.0
     view[13, heads[1]] = view[14, heads[2]] = 1.0
     view[15:18] = spares(those, heads, to_fit[heads], free, ends, freed, now)
-    view[18] = np.log1p(np.maximum(free - gang, 0.0) * (100.0 / max(room.size, 1))) / _HUNDRED
+    view[18] = leaves(gang, free, room.size)
     np.multiply(those[Columns.LOG_UPPER], SCALE, out=view[19])
     return view, whole(cluster, view, int(heads[0]), ends)
+
+
+def leaves(gang: Floats, free: float, size: float) -> Floats:
+    """How much stays free beside gangs, shape (jobs,), 0 to 1: of what is left once they have theirs."""
+    beside, others = free - gang, size - gang
+    part = np.divide(beside, others, out=np.ones_like(gang), where=others > 0)
+    told: Floats = np.log1p(100.0 * np.where(beside < 0, 0.0, part)) / _HUNDRED
+    return told
 
 
 @cache
