@@ -8,7 +8,7 @@ from ..paces import at
 from ..room import width
 from ..roster import Running
 from ..vocabulary import InvalidDecision, Move, Placement
-from .offer import MOVE, Glance, Offer, within
+from .offer import MOVE, Glance, Offer
 from .preempts import RESTART
 
 LOOKED_AT = 8
@@ -45,11 +45,12 @@ def _offer(glance: Glance, run: Running) -> Offer | None:
     before, doomed = at(run.job, run.placement, room), _doomed(run, noticed)
     best: tuple[float, Placement] | None = None
     for group in room.accepted(run.job):
-        place = _elsewhere(glance, run, group)
-        if place is None or any(node in noticed for node, _ in place):
+        place = glance.fit(run.job, group)
+        if place is None or width(place) != run.gang or any(node in noticed for node, _ in place):
             continue
         after = at(run.job, place, room)
-        if (doomed or after >= WORTH * before) and (best is None or after > best[0]):
+        worth = (doomed or after >= WORTH * before) and (best is None or after > best[0])
+        if worth and _could_go(glance, run, place):
             best = after, place
     if best is None:
         return None
@@ -58,14 +59,10 @@ def _offer(glance: Glance, run: Running) -> Offer | None:
     return Offer(MOVE, (decision,), run.job.id, best[1], ("move", run.job.id), before, best[0], lost=lost)
 
 
-def _elsewhere(glance: Glance, run: Running, group: str) -> Placement | None:
-    """A place in a group that it could have now, beside its own until it is there."""
-    trial = glance.cluster.room.scratch()
-    place = glance.place(within(run.job, group), trial)
-    if place is None or width(place) != run.gang:
-        return None
+def _could_go(glance: Glance, run: Running, place: Placement) -> bool:
+    """Whether it could have a place now, beside its own until it is there."""
     try:
-        trial.extend(run.job, run.placement, place, run.share)
+        glance.cluster.room.scratch().extend(run.job, run.placement, place, run.share)
     except InvalidDecision:
-        return None
-    return place
+        return False
+    return True
