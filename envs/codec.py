@@ -134,10 +134,12 @@ class Starts:
     Args:
         k: candidates shown at most.
         place: proposes each candidate's placement.
+        oldest: show the oldest jobs alone, not the first of several orders.
     """
 
     k: int = 32
     place: Place = packed
+    oldest: bool = False
     row: ClassVar[tuple[str, ...]] = ROW
     whole: ClassVar[tuple[str, ...]] = WHOLE
     _fits: dict[float, Placement | None] = field(default_factory=dict, repr=False, init=False)
@@ -155,6 +157,8 @@ class Starts:
 
     def menu(self, cluster: ClusterView) -> Menu:
         """What can be decided now: rows of candidates, empty rows, and the row of waiting."""
+        if self.oldest:
+            return self.of(cluster, [job.id for job in cluster.pending.first(by_arrival, self.k)])
         return self.of(cluster, candidates(cluster, self.k))
 
     def of(self, cluster: ClusterView, keys: list[int]) -> Menu:

@@ -80,6 +80,8 @@ class Train:
     draw: bool = option(False, help="Draw the objectives' weights anew for each episode: one policy for all mixtures.")
     teacher: tuple[str, ...] = option((), help="A policy to imitate beside the built-in rules. Repeatable.")
     begin: Path | None = option(None, help="Begin as this saved policy, not as the best rule.", metavar="DIR")
+    blank: bool = option(False, help="Begin with no rule beside the network: to see what it is good for (ppo).")
+    oldest: bool = option(False, help="Show the oldest jobs alone, not the first of several orders (starts).")
     placement: str = option("packed", help="How its placements are proposed.")
     oversized: Literal["refuse", "skip"] = option(
         "refuse", help="What to do with jobs that the cluster could never run."
@@ -124,6 +126,10 @@ class Train:
         wanted(self.objective, self.draw)
         if self.draw and self.menu == "starts":
             raise BadInput("--draw: only full menus show the weights; add --menu full")
+        if self.oldest and self.menu != "starts":
+            raise BadInput("--oldest: is for --menu starts alone")
+        if self.blank and (self.algorithm != "ppo" or self.begin is not None):
+            raise BadInput("--blank: is for --algorithm ppo without --begin")
         if not 0 <= self.quantum < float("inf"):
             raise BadInput(f"--quantum {self.quantum}: give seconds, 0 or more")
         if self.tick is not None and not 0 < self.tick < float("inf"):
@@ -158,7 +164,7 @@ class Train:
     def codec(self) -> Starts | Commits | Full:
         """What it sees and chooses from."""
         if self.menu == "starts":
-            return Starts(self.k or 32, place(self.placement))
+            return Starts(self.k or 32, place(self.placement), self.oldest)
         if self.menu in ("commits", "passes"):
             return Commits(self.k or 32, place(self.placement), self.menu == "passes")
         goals = wanted(self.objective, self.draw)

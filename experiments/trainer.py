@@ -80,11 +80,13 @@ class Trainer:
         return task.options, play(school.env, task, player(school.known[school.state["teacher"]])).par()
 
     def _begin(self) -> None:
-        """Begins as a given policy, or as the best rule of validation windows and then by imitation."""
+        """Begins as a given policy, as nothing, or as the best rule of validation windows; then by imitation."""
         self.school.measure_teachers()
         if self.args.begin is not None:
             self._load(_begun(self.args.begin, self.policy))
             self._validate("as it began")
+        elif self.args.blank:
+            self._validate("blank")
         else:
             self.policy.network.follow(*self.school.begin())
             self._validate("as the teacher")

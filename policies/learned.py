@@ -82,7 +82,7 @@ def codec_of(said: Mapping[str, Any]) -> Starts | Commits | Full:
     if type(k) is not int or not 1 <= k <= MOST:
         raise ValueError(f"k {k}")
     if said["name"] == "Starts":
-        return Starts(k, place)
+        return Starts(k, place, bool(said.get("oldest", False)))
     if said["name"] == "Commits":
         return Commits(k, place, bool(said["backfill"]))
     if said["name"] != "Full":
@@ -99,6 +99,8 @@ def told_of(codec: Starts | Commits | Full) -> dict[str, Any]:
     told: dict[str, Any] = {"name": type(codec).__name__, "k": codec.k, "place": codec.place.__name__}
     if isinstance(codec, Commits):
         told["backfill"] = codec.backfill
+    if isinstance(codec, Starts) and codec.oldest:
+        told["oldest"] = True
     if isinstance(codec, Full):
         told |= {"offers": list(codec.offers), "quantum": codec.quantum, "weights": codec.weights.tolist()}
     return told

@@ -133,6 +133,8 @@ def test_windows_of_replicas_are_the_same_and_of_groups_are_not(spec: str, tmp_p
         ({"jobs": 300}, "a window of --jobs 300 needs more"),
         ({"envs": 5}, "no multiple of --replicas"),
         ({"k": 0}, "give 1 or more"),
+        ({"oldest": True, "menu": "full"}, "--oldest: is for --menu starts alone"),
+        ({"blank": True, "algorithm": "es"}, "--blank: is for --algorithm ppo"),
         ({"squeeze": 0.0}, "--squeeze 0.0"),
         ({"placement": "nowhere"}, "nowhere"),
         ({"limit": -5}, "--limit -5"),
