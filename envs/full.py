@@ -30,6 +30,8 @@ NEEDS: dict[str, type] = {"preempts": Preempt, "moves": Move, "resizes": Resize,
 SHARED = len(ROW)
 """Features that both codecs show, in the same columns."""
 _KNOWN = sum(name != "" for name in WHOLE)
+GOALS = slice(_KNOWN, _KNOWN + len(OBJECTIVES))
+"""Where the last row shows the objectives' weights."""
 
 
 @dataclass(slots=True)
@@ -118,8 +120,8 @@ class Full:
         cluster, usual = glance.cluster, follow(self._memory, glance.cluster)
         out = np.zeros((self.k + 1, len(self.row)), np.float32)
         last = out[-1]
-        last[_KNOWN : _KNOWN + len(self.weights)] = self.weights
-        last[_KNOWN + len(self.weights) :][: len(AROUND)] = around(cluster, usual)
+        last[GOALS] = self.weights
+        last[GOALS.stop :][: len(AROUND)] = around(cluster, usual)
         last[1] = cluster.room.spare / (cluster.room.size or 1)
         if glance.keys:
             last[1:_KNOWN] = glance.described[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
@@ -12,8 +13,10 @@ from safetensors.numpy import load as parse
 from safetensors.numpy import save as dump
 
 from ..envs.codec import Mask, Observation
+from ..envs.full import GOALS
+from ..envs.rates import OBJECTIVES
 from ..envs.scheduling import SchedulingEnv
-from ..policies.learned import Weights, of_rule
+from ..policies.learned import Weights, goals, of_rule
 from ..policies.teachers import Rule, Vector, teachers
 from .cores import cores
 from .evolution import Evolution, Floats
@@ -28,24 +31,74 @@ LOGARITHMS = frozenset((
 """Features that are logarithms over 16: half a nat is 8 there, and 2 for those that are parts or flags."""
 
 
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a search moves: a rule's weights, or what each of several objectives adds to it; and the score of waiting.
+
+    Args:
+        row: the names of a row's features.
+        goals: whose parts are searched, as positions among all objectives; none to search the rule itself.
+        shown: how many objectives' weights the menu shows.
+    """
+
+    row: tuple[str, ...]
+    goals: tuple[int, ...] = ()
+    shown: int = 0
+
+    @classmethod
+    def of(cls, yard: Yard) -> Space:
+        """That of a training."""
+        drawn = yard.wanted.names if yard.wanted.drawn else ()
+        return cls(yard.codec.row, tuple(list(OBJECTIVES).index(name) for name in drawn), goals(yard.codec))
+
+    @property
+    def scale(self) -> Floats:
+        """How far the first samples stray in each number."""
+        row = [8.0 if name in LOGARITHMS else 2.0 for name in self.row]
+        return np.array([*row * max(len(self.goals), 1), 8.0])
+
+    def numbers(self, weights: Weights) -> Floats:
+        """A rule's arrays as numbers to search from."""
+        rule = weights["goals.weight"][list(self.goals)] if self.goals else weights["rule.weight"]
+        return np.concatenate([rule.ravel(), weights["wait.bias"]]).astype(np.float64)
+
+    def weights(self, numbers: Floats) -> Weights:
+        """The arrays of these numbers."""
+        lines = numbers[:-1].reshape(-1, len(self.row)).astype(np.float32)
+        extra = np.zeros((self.shown, len(self.row)), np.float32) if self.shown else None
+        if extra is None or not self.goals:
+            return of_rule(lines[0], float(numbers[-1]), goals=extra)
+        extra[list(self.goals)] = lines
+        return of_rule(np.zeros(len(self.row), np.float32), float(numbers[-1]), goals=extra)
+
+    def rule(self, numbers: Floats) -> Rule:
+        """The rule of these numbers: what the network of their arrays does, at less cost."""
+        lines: Vector = numbers[:-1].reshape(-1, len(self.row)).astype(np.float32)
+        waiting, told = np.float32(numbers[-1]), [GOALS.start + goal for goal in self.goals]
+
+        def rule(observation: Observation, mask: Mask) -> int:
+            scores = observation @ (observation[-1, told] @ lines if told else lines[0])
+            scores[-1] = waiting
+            scores[~mask] = -np.inf
+            return int(scores.argmax())
+
+        return rule
+
+
 class Evolving:
     """One search, from the best teacher on or from where an earlier one stopped."""
 
     def __init__(self, school: School) -> None:
-        self.school, self.args = school, school.args
+        self.school, self.args, self.space = school, school.args, Space.of(school.yard)
         self.search: Evolution
 
     def train(self) -> bool:
         """Trains to the end; False if it was interrupted, with everything kept to go on."""
         if self.args.restart or not self._resume():
             self.school.measure_teachers()
-            rule, waiting = self.school.begin_free()
-            waiting = self._tight(rule, waiting)
-            self.school.validate(of_rule(rule, waiting), 0, "as the teacher")
-            scale = [8.0 if name in LOGARITHMS else 2.0 for name in self.school.yard.codec.row]
-            self.search = Evolution(
-                np.array([*rule, waiting]), np.array([*scale, 8.0]), self.args.population, self.args.sigma
-            )
+            mean = self._tight(self.space.numbers(self.school.begin(free=True)))
+            self.school.validate(self.space.weights(mean), 0, "as the teacher")
+            self.search = Evolution(mean, self.space.scale, self.args.population, self.args.sigma)
             self.school.state["taught"] = True
         try:
             self._search()
@@ -55,14 +108,15 @@ class Evolving:
         self._keep()
         return True
 
-    def _tight(self, rule: Vector, waiting: float) -> float:
-        """The score of waiting just below all that the rule takes on a window: a small step changes something."""
-        school, least = self.school, np.inf
-        task = school.tasks[0]
-        for observation, action in _seen(school.env, task, _rule(np.array([*rule, waiting]))):
+    def _tight(self, numbers: Floats) -> Floats:
+        """With the score of waiting just below all that the rule takes on a window: a small step changes something."""
+        if self.space.goals:
+            return numbers
+        rule, least = self.space.rule(numbers), np.inf
+        for observation, action in _seen(self.school.env, self.school.tasks[0], rule):
             if action < len(observation) - 1:
-                least = min(least, float(observation[action] @ rule))
-        return max(waiting, least - 1.0) if np.isfinite(least) else waiting
+                least = min(least, float(observation[action] @ numbers[:-1]))
+        return np.append(numbers[:-1], max(numbers[-1], least - 1.0) if np.isfinite(least) else numbers[-1])
 
     def _search(self) -> None:
         args, search = self.args, self.search
@@ -79,7 +133,9 @@ class Evolving:
                 self.school.state["steps"] += decisions
                 tell(search.generation)
                 if search.generation % args.validate_generations == 0 or search.generation == args.generations:
-                    self.school.validate(_network(search.mean), self.school.state["steps"], "mean of the search")
+                    self.school.validate(
+                        self.space.weights(search.mean), self.school.state["steps"], "mean of the search"
+                    )
                     self._keep()
 
     def _bar(self) -> list[str]:
@@ -100,24 +156,6 @@ class Evolving:
             raise torn(self.args.out / "training", error) from None
         self.school.resume(kept[0])
         return True
-
-
-def _network(numbers: Floats) -> Weights:
-    return of_rule(numbers[:-1].astype(np.float32), float(numbers[-1]))
-
-
-def _rule(numbers: Floats) -> Rule:
-    """The rule of a linear score; the last number is waiting's."""
-    weights: Vector = numbers[:-1].astype(np.float32)
-    waiting = np.float32(numbers[-1])
-
-    def rule(observation: Observation, mask: Mask) -> int:
-        scores = observation @ weights
-        scores[-1] = waiting
-        scores[~mask] = -np.inf
-        return int(scores.argmax())
-
-    return rule
 
 
 def _seen(env: SchedulingEnv, task: Task, rule: Rule) -> Iterator[tuple[Observation, int]]:
@@ -167,7 +205,7 @@ def _played(work: Work) -> tuple[float, list[float], int]:
     assert _yard is not None
     (yard, env), (seed, samples, bar) = _yard, work
     task = yard.task(env, yard.window(*seed), *seed)
-    known = teachers(yard.codec)
-    best = min(cost(env, task, known[name])[0] for name in bar)
-    rows = [cost(env, task, _rule(numbers)) for numbers in samples]
+    known, space = teachers(yard.codec), Space.of(yard)
+    best = min(cost(env, task, by_rule(known[name]))[0] for name in bar)
+    rows = [cost(env, task, by_rule(space.rule(numbers))) for numbers in samples]
     return best, [paid for paid, _ in rows], sum(count for _, count in rows)

@@ -168,12 +168,12 @@ def play(env: SchedulingEnv, task: Task, player: Player) -> Play:
     return told
 
 
-def cost(env: SchedulingEnv, task: Task, rule: Rule) -> tuple[float, int]:
-    """What a rule pays for a task, and how many decisions it takes; nothing else is kept."""
+def cost(env: SchedulingEnv, task: Task, player: Player) -> tuple[float, int]:
+    """What somebody pays for a task, and how many decisions it takes; nothing else is kept."""
     paid, count, done = 0.0, 0, False
     env.reset(options=task.options)
     while not done:
-        _, reward, done, _, _ = env.step(np.int64(rule(env.menu.observation, env.menu.mask)))
+        _, reward, done, _, _ = env.step(np.int64(player(env)))
         paid, count = paid - reward, count + 1
     return paid, count
 
@@ -247,4 +247,4 @@ def best_teacher(
 
 def score(env: SchedulingEnv, tasks: Sequence[Task], par: Sequence[float], rule: Rule) -> float:
     """The mean over tasks of what a rule costs over `par`, the best teacher's cost: below 1 is better than all."""
-    return float(np.mean([cost(env, task, rule)[0] / best for task, best in zip(tasks, par, strict=True)]))
+    return float(np.mean([cost(env, task, by_rule(rule))[0] / best for task, best in zip(tasks, par, strict=True)]))

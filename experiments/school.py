@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..policies.learned import Weights, load, save, write
+from ..envs.rates import OBJECTIVES
+from ..policies.learned import Weights, goals, load, of_rule, save, write
 from ..policies.teachers import Line, Teacher, teachers
 from ..traces.trouble import BadInput
-from .lessons import Known, Task, Yard, best_teacher, greedy, score
+from .lessons import Known, Task, Yard, cost, greedy, player, score
 from .names import policy
 from .screen import progress, say
 
@@ -57,32 +59,58 @@ class School:
 
     def measure_teachers(self) -> None:
         """What each teacher costs on the validation windows, over the best one there: the bar, and where to begin."""
-        with progress("validation windows", len(self.tasks)) as tell:
-            costs = []
-            for number, task in enumerate(self.tasks, 1):
-                costs.append(best_teacher(self.env, task, self.known)[2])
+        costs = {name: np.zeros(len(self.tasks)) for name in self.known}
+        parts = {name: np.zeros((len(self.tasks), len(self.yard.wanted.names))) for name in self.known}
+        with progress("teachers measured", len(self.tasks) * len(self.known)) as tell:
+            every = product(self.known.items(), enumerate(self.tasks))
+            for number, ((name, teacher), (row, task)) in enumerate(every, 1):
+                costs[name][row] = cost(self.env, task, player(teacher))[0]
+                assert self.env.mix is not None
+                parts[name][row] = self.env.mix.paid
                 tell(number)
-        par = [max(min(cost.values()), 1e-9) for cost in costs]
-        table = {name: float(np.mean([c[name] / p for c, p in zip(costs, par, strict=True)])) for name in self.known}
-        self.state |= {"par": par, "teachers": table, "teacher": min(table, key=table.__getitem__)}
+        par = np.maximum(np.min(list(costs.values()), axis=0), 1e-9)
+        table = {name: float((paid / par).mean()) for name, paid in costs.items()}
+        self.state |= {"par": par.tolist(), "teachers": table, "teacher": min(table, key=table.__getitem__)}
+        self.state["corners"] = self._corners(parts)
         ranked = sorted(table.items(), key=lambda row: row[1])
         say("teachers    " + ", ".join(f"{name} {cost:.3f}" for name, cost in ranked) + " of each window's best cost")
 
-    def begin(self) -> tuple[np.ndarray, float]:
-        """The linear rule to begin with, of the best teacher that is one: weights of a row, score of waiting."""
-        table = self.state["teachers"]
-        lines = {name: one for name, one in self.known.items() if isinstance(one, Teacher | Line)}
-        return lines[min(lines, key=table.__getitem__)].line(self.yard.codec.row)
+    def _corners(self, parts: Mapping[str, np.ndarray]) -> dict[str, str]:
+        """Objective -> the line that pays least for it alone; for none where weights are not drawn."""
+        if not self.yard.wanted.drawn:
+            return {}
+        lines = [name for name, teacher in self.known.items() if isinstance(teacher, Line)]
+        best = np.maximum(np.min([parts[name] for name in lines], axis=0), 1e-9)
+        over = {name: (parts[name] / best).mean(0) for name in lines}
+        wanted = self.yard.wanted.names
+        return {goal: min(lines, key=lambda name: over[name][number]) for number, goal in enumerate(wanted)}
 
-    def begin_free(self) -> tuple[np.ndarray, float]:
-        """The same of those rules that no flag keeps from starting what fits: small steps lead away from these."""
-        table = self.state["teachers"]
-        lines: dict[str, Teacher | Line] = {
+    def begin(self, free: bool = False) -> Weights:
+        """The linear rule to begin with: that of the best teacher that is one.
+
+        Where weights are drawn, each objective adds the line that is best for it alone, times its weight.
+
+        Args:
+            free: of those alone that no flag keeps from starting what fits: small steps lead away from these.
+        """
+        row, count = self.yard.codec.row, goals(self.yard.codec)
+        extra = np.zeros((count, len(row)), np.float32) if count else None
+        if extra is not None and (corners := self.state["corners"]):
+            for goal, name in corners.items():
+                extra[list(OBJECTIVES).index(goal)] = self._lines()[name].line(row)[0]
+            said = ", ".join(f"{goal} as {name}" for goal, name in corners.items())
+            say(f"begins      {said}")
+            return of_rule(np.zeros(len(row), np.float32), 0.0, goals=extra)
+        able = {
             name: one
-            for name, one in self.known.items()
-            if isinstance(one, Line) or (isinstance(one, Teacher) and not one.spares and not one.strict)
+            for name, one in self._lines().items()
+            if not free or isinstance(one, Line) or not (one.spares or one.strict)
         }
-        return lines[min(lines, key=table.__getitem__)].line(self.yard.codec.row)
+        rule, waiting = able[min(able, key=self.state["teachers"].__getitem__)].line(row)
+        return of_rule(rule, waiting, goals=extra)
+
+    def _lines(self) -> dict[str, Teacher | Line]:
+        return {name: one for name, one in self.known.items() if isinstance(one, Teacher | Line)}
 
     def validate(self, weights: Weights, steps: int, when: str) -> float:
         """Scores the greedy policy on the validation windows; keeps it if none was better."""

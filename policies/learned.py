@@ -20,7 +20,7 @@ from ..envs import placement as placements
 from ..envs.cluster import ClusterView
 from ..envs.codec import Observation, Starts
 from ..envs.commits import Commits
-from ..envs.full import Full
+from ..envs.full import GOALS, Full
 from ..envs.offers.offer import known
 from ..envs.placement import Place
 from ..envs.rates import OBJECTIVES
@@ -31,19 +31,28 @@ from .needs import ESTIMATES, NOTHING, Needs
 FORMAT = 1
 MOST = 4096
 """Candidates, or width, of a policy at most."""
-Weights = Mapping[str, npt.NDArray[np.float32]]
+Floats = npt.NDArray[np.float32]
+Weights = Mapping[str, Floats]
 LAYERS = ("row1", "row2", "pool", "join", "logit", "wait", "value1", "value2")
 
 
-def shapes(width: int, features: int) -> dict[str, tuple[int, ...]]:
-    """The arrays of a network of this width over so many features, as torch lays linear layers out: (out, in)."""
+def shapes(width: int, features: int, goals: int = 0) -> dict[str, tuple[int, ...]]:
+    """The arrays of a network of this width over so many features, as torch lays linear layers out: (out, in).
+
+    Where weights of so many objectives are shown, `goals` has what each of them adds to the rule, times its weight.
+    """
     w = width
     ins = dict(zip(LAYERS, (features, w, 2 * w + features, 2 * w, w, w, w, w), strict=True))
     outs = dict(zip(LAYERS, (w, w, w, w, 1, 1, w, 1), strict=True))
     found: dict[str, tuple[int, ...]] = {"rule.weight": (1, features)}
     for name in LAYERS:
         found |= {f"{name}.weight": (outs[name], ins[name]), f"{name}.bias": (outs[name],)}
-    return found
+    return found | ({"goals.weight": (goals, features)} if goals else {})
+
+
+def goals(codec: Starts | Commits | Full) -> int:
+    """How many objectives' weights a codec shows."""
+    return len(OBJECTIVES) if isinstance(codec, Full) else 0
 
 
 def logits(weights: Weights, observation: Observation) -> npt.NDArray[np.float32]:
@@ -64,15 +73,28 @@ def logits(weights: Weights, observation: Observation) -> npt.NDArray[np.float32
     mine, shared = w["join.weight"][:, :width], w["join.weight"][:, width:]
     joined = np.maximum(hidden @ mine.T + (shared @ context + w["join.bias"]), 0)
     answer = np.full(len(observation), -np.inf, np.float32)
-    answer[:count] = (joined @ w["logit.weight"].T + w["logit.bias"] + rows @ w["rule.weight"].T)[:, 0]
+    line = w["rule.weight"][0]
+    if "goals.weight" in w:
+        line = line + whole[GOALS] @ w["goals.weight"]
+    answer[:count] = (joined @ w["logit.weight"].T + w["logit.bias"])[:, 0] + rows @ line
     answer[-1] = (w["wait.weight"] @ context + w["wait.bias"])[0]
     return answer
 
 
-def of_rule(rule: npt.NDArray[np.float32], waiting: float, width: int = 1) -> dict[str, npt.NDArray[np.float32]]:
-    """The arrays of a network that is a linear rule alone: weights of shape (features,), and the score of waiting."""
-    found = {name: np.zeros(shape, np.float32) for name, shape in shapes(width, len(rule)).items()}
+def of_rule(rule: Floats, waiting: float, width: int = 1, goals: Floats | None = None) -> dict[str, Floats]:
+    """The arrays of a network that is a linear rule alone.
+
+    Args:
+        rule: weights of a row's features, shape (features,).
+        waiting: the score of waiting.
+        width: of the layers, all zero.
+        goals: what each objective adds, shape (objectives, features), where a codec shows their weights.
+    """
+    wanted = shapes(width, len(rule), 0 if goals is None else len(goals))
+    found = {name: np.zeros(shape, np.float32) for name, shape in wanted.items()}
     found["rule.weight"], found["wait.bias"] = rule[None].astype(np.float32), np.array([waiting], np.float32)
+    if goals is not None:
+        found["goals.weight"] = goals.astype(np.float32)
     return found
 
 
@@ -178,7 +200,7 @@ def load(folder: Path) -> Learned:
         raise BadInput(
             f"{folder / 'policy.json'}: was trained on other features than this gpuyard shows; train it again"
         )
-    weights = _weights(folder / "weights.safetensors", width, len(codec.row))
+    weights = _weights(folder / "weights.safetensors", shapes(width, len(codec.row), goals(codec)))
     needs = ESTIMATES if card.get("needs_estimates", False) else NOTHING
     return Learned(weights, codec, card, codec.place, needs, None if tick is None else float(tick))
 
@@ -215,17 +237,16 @@ def _card(path: Path) -> dict[str, Any]:
     return card
 
 
-def _weights(path: Path, width: int, features: int) -> dict[str, npt.NDArray[np.float32]]:
+def _weights(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Floats]:
     from safetensors import SafetensorError
     from safetensors.numpy import load as parse
 
     try:
-        weights: dict[str, npt.NDArray[np.float32]] = parse(path.read_bytes())
+        weights: dict[str, Floats] = parse(path.read_bytes())
     except FileNotFoundError:
         raise BadInput(f"{path}: is missing; the policy's folder is not whole, copy it again") from None
     except (SafetensorError, KeyError, ValueError, OSError, struct.error) as error:
         raise BadInput(f"{path}: is torn or no safetensors file ({error}); copy it again") from None
-    wanted = shapes(width, features)
     for name, shape in wanted.items():
         if name not in weights or weights[name].shape != shape:
             raise BadInput(f"{path}: lacks {name} of shape {shape}; the policy's folder is of another make")

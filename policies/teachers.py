@@ -147,6 +147,8 @@ FAST = {"pace": 11.0}
 """A factor in pace counts as much as one in what is left to do."""
 RENT = {"is_provision": -10.0, "wait": 16.0, "is_release": 2.0}
 """One more node for whom has waited about ten minutes longer than is usual; idle nodes go."""
+SLEEP = {"is_provision": 1.0, "usd": -45.0, "is_release": 2.0}
+"""Nodes that cost nothing come as soon as somebody is blocked, others not at all; idle nodes go."""
 
 LINES: Mapping[str, Line] = {
     "srtf": Line(SRTF),
@@ -155,7 +157,8 @@ LINES: Mapping[str, Line] = {
     "srtf-fast": Line({**SRTF, **FAST}),
     "shortest-fast": Line({"estimate": -16.0, "is_start": 64.0, **FAST}),
     "shortest-renting": Line({"estimate": -16.0, "is_start": 64.0, **FAST, **RENT}),
-    "srtf-renting": Line({**SRTF, **FAST, **RENT}),
+    "shortest-sleeping": Line({"estimate": -16.0, "is_start": 64.0, **FAST, **SLEEP}),
+    "srtf-sleeping": Line({**SRTF, **FAST, **SLEEP}),
     "srtf-moving": Line({**SRTF, **FAST, "is_move": -2.0, "faster": 44.0, "lost": -1.0}),
     "srtf-elastic": Line({**SRTF, **FAST, "is_resize": -2.0, "faster": 44.0, "lost": -1.0}),
     "srtf-capped": Line({**SRTF, **FAST, "is_cap": 0.0, "watts": -1.0}),

@@ -23,7 +23,7 @@ from gpuyard.envs.session import Session
 from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.vocabulary import Decision, Submitted
 from gpuyard.experiments.names import policy
-from gpuyard.policies.learned import Learned, load, logits, save, shapes
+from gpuyard.policies.learned import Learned, load, logits, of_rule, save, shapes
 from gpuyard.policies.teachers import TEACHERS
 from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.trouble import BadInput
@@ -89,7 +89,7 @@ def test_an_untrained_network_is_its_teacher(name: str) -> None:
     from gpuyard.policies.network import Network
 
     network = Network(8)
-    network.follow(*TEACHERS[name].line(ROW))
+    network.follow(of_rule(*TEACHERS[name].line(ROW)))
     weights = {key: w.detach().numpy() for key, w in network.state_dict().items()}
     for seed in range(30):
         cluster = Cluster(parse("1x4:A100"))
