@@ -16,15 +16,17 @@ from .roster import Columns, Floats
 
 GAINS = (
     "pace", "faster", "change", "lost", "victims", "victim_left", "victim_served", "watts", "usd", "comes",
-    "nodes", "risk", "carbon", "deficit", "slack", "left",
+    "blocked", "nodes", "risk", "carbon", "deficit", "slack", "left",
 )  # fmt: skip
 """pace: log2 over 4 of the job's pace there; faster: the same of pace then over now; change: of accelerators then over
 now; lost: log1p accelerator-seconds over 16 of restarts; victims: over 8; victim_left, victim_served: log1p seconds and
 accelerator-seconds over 16 of the least that a victim still needs and the most that one has had; watts, usd: log1p over
-16 (W) and 8 (USD an hour) of what is drawn and paid more, below 0 for less; comes: nodes over 8 that come or go; nodes:
-log2 over 8 of the placement's; risk: 1 on a node that will go, 0.5 on a spot node; carbon: log of the site's intensity
-over its usual one; deficit: what the job's tenant holds over its quota, at most 4, over 4; slack: log1p seconds over 16
-that its deadline leaves beyond its estimate, 1 without one; left: log1p seconds over 16 that the job still needs.
+16 (W) and 8 (USD an hour) of what is drawn and paid more, below 0 for less; comes: nodes over 8 that come or go;
+blocked: log1p over 4 of the accelerators that candidates wait for beyond those on their way, below 0 where nodes would
+go; nodes: log2 over 8 of the placement's; risk: 1 on a node that will go, 0.5 on a spot node; carbon: log of the site's
+intensity over its usual one; deficit: what the job's tenant holds over its quota, at most 4, over 4; slack: log1p
+seconds over 16 that its deadline leaves beyond its estimate, 1 without one; left: log1p seconds over 16 that the job
+still needs.
 """
 
 RANKS = ("fifo", "sjf", "saf", "sqf", "f1", "wfp3", "las", "srtf")
@@ -55,6 +57,7 @@ def _gains(cluster: ClusterView, offer: Offer, usual: dict[str, float]) -> tuple
         copysign(log1p(abs(offer.watts)) * SCALE, offer.watts),
         copysign(log1p(abs(offer.usd)) / 8, offer.usd),
         max(min(offer.nodes, 8), -8) / 8,
+        copysign(log1p(abs(offer.blocked)) / 4, offer.blocked),
         *_there(cluster, offer, usual),
         *_of(cluster, job),
     )

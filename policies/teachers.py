@@ -145,10 +145,10 @@ SRTF = {"left": -16.0, "is_start": 64.0, "victim_left": 16.0, "is_preempt": -1.0
 LAS = {"attained": -16.0, "gang": -11.0, "is_start": 64.0, "victim_served": 16.0, "is_preempt": -8.0}
 FAST = {"pace": 11.0}
 """A factor in pace counts as much as one in what is left to do."""
-RENT = {"is_provision": -10.0, "wait": 16.0, "is_release": 2.0}
-"""One more node for whom has waited about ten minutes longer than is usual; idle nodes go."""
-SLEEP = {"is_provision": 1.0, "usd": -45.0, "is_release": 2.0}
-"""Nodes that cost nothing come as soon as somebody is blocked, others not at all; idle nodes go."""
+RENT = {"is_provision": -10.0, "wait": 16.0, "blocked": 8.0, "usd": -8.0, "is_release": 0.5}
+"""Nodes come for whom has waited about ten minutes longer than is usual; idle nodes go when nobody is blocked."""
+SLEEP = {"is_provision": -1.0, "blocked": 16.0, "comes": 8.0, "usd": -160.0, "is_release": 1.5}
+"""Nodes that cost nothing come as soon as somebody is blocked, others not at all; idle nodes go when nobody is."""
 
 LINES: Mapping[str, Line] = {
     "srtf": Line(SRTF),

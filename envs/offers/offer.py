@@ -42,6 +42,7 @@ class Offer:
         watts: drawn more, less than 0 if saved.
         usd: an hour more, less than 0 if saved.
         nodes: that come, less than 0 if they go.
+        blocked: accelerators that candidates wait for, beyond those on their way; less than 0 where nodes would go.
     """
 
     verb: int
@@ -57,6 +58,7 @@ class Offer:
     watts: float = 0.0
     usd: float = 0.0
     nodes: int = 0
+    blocked: int = 0
 
     @property
     def legal(self) -> bool:

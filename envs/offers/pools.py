@@ -24,7 +24,8 @@ def offers(glance: Glance) -> Iterator[Offer]:
         if idle:
             rent, watts = cluster.meter.rent(idle[0]), _draw(cluster, idle[0])
             key = ("pool", pool)
-            yield Offer(RELEASE, (Release(idle[0].id),), key=key, watts=-watts, usd=-rent, nodes=-1)
+            wanted = _short(glance)
+            yield Offer(RELEASE, (Release(idle[0].id),), key=key, watts=-watts, usd=-rent, nodes=-1, blocked=-wanted)
 
 
 def _price(cluster: ClusterView, pool: str) -> float:
@@ -38,10 +39,18 @@ def _provisions(glance: Glance, pool: str) -> Iterator[Offer]:
         return
     node = cluster.estate.pool(pool)[0]
     wanted = -(-glance.blocked[0].gang // max(len(node.accelerators), 1))
+    short = _short(glance)
     for count in sorted({1, min(max(wanted, 1), may)}):
         rent = cluster.meter.rent(node) * count
-        first = glance.blocked[0].id
-        yield Offer(PROVISION, (Provision(pool, count),), first, key=("pool", pool), usd=rent, nodes=count)
+        first, key = glance.blocked[0].id, ("pool", pool)
+        yield Offer(PROVISION, (Provision(pool, count),), first, key=key, usd=rent, nodes=count, blocked=short)
+
+
+def _short(glance: Glance) -> int:
+    """Accelerators that the blocked wait for, beyond those on their way."""
+    estate = glance.cluster.estate
+    coming = sum(count * len(estate.pool(pool)[0].accelerators) for pool, count in estate.coming.items())
+    return max(sum(job.gang for job in glance.blocked) - coming, 0)
 
 
 def _idle(cluster: ClusterView, node: Node) -> bool:
