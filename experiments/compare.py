@@ -25,6 +25,7 @@ from .entrants import entrants
 from .headroom import headroom
 from .held_out import held_out
 from .intervals import resamples
+from .noted import cards, note
 from .options import command_of, option
 from .report import page
 from .results import Results, replace
@@ -66,6 +67,7 @@ class Compare:
     seed: int = option(0, help="Seed of whatever is random: synthetic traces, noisy estimates, the bootstrap.")
     workers: int | None = option(None, help="Processes; as many as there are cores by default.")
     fresh: bool = option(False, help="Begin anew, whatever the folder holds.")
+    note: bool = option(False, help="Write into the learned reference's card how it did beside the best rule.")
     json: bool = option(False, help="One JSON object on stdout.")
 
     def __post_init__(self) -> None:
@@ -97,6 +99,9 @@ def compare(args: Compare) -> Comparison:
     """
     world = setting(args, args.restart_cost)
     rows = entrants(args.policy, args.oracle, not unbound(world))
+    if args.note:
+        reference = args.reference or args.policy[0]
+        cards(reference, next(one.members for one in rows if one.name == reference))
     chosen = policies([name for one in rows for name in one.members if not one.oracle], args.placement)
     policies(args.oracle, args.placement)
     stage = scene(jobs(args, world), world, chosen, args.oversized)
@@ -122,6 +127,8 @@ def run(args: Compare) -> int:
         return 130
     replace(args.out / "comparison.json", json.dumps(done.document, indent=1, allow_nan=False) + "\n")
     replace(args.out / "report.html", page(done))
+    for card in note(done) if args.note else ():
+        say(f"noted       {card}")
     if args.json:
         click.echo(json.dumps(done.document, indent=1, allow_nan=False))
     else:

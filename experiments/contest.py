@@ -26,6 +26,7 @@ from ..envs.outcomes import Jobs
 from ..envs.scenario import Scenario
 from ..envs.session import Policy
 from ..envs.vocabulary import InvalidDecision
+from ..policies.learned import COMPARED
 from ..traces.estimates import with_estimates
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
@@ -238,10 +239,18 @@ def identity(name: str) -> str:
     if (term := OVER.fullmatch(name)) is not None:
         parts += [identity(inner).encode() for inner in term.groups()]
     elif (folder := Path(name if Path(name).is_dir() else name.rpartition("@")[0] or name)).is_dir():
-        parts += [file.read_bytes() for file in sorted(folder.glob("*")) if file.suffix in (".json", ".safetensors")]
+        parts += [_content(file) for file in sorted(folder.glob("*")) if file.suffix in (".json", ".safetensors")]
     elif ":" in name and (found := find_spec(name.partition(":")[0])) and found.origin:
         parts.append(Path(found.origin).read_bytes())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _content(file: Path) -> bytes:
+    """What a policy's file says of what it does: not how it did where it was compared."""
+    if file.name != "policy.json":
+        return file.read_bytes()
+    card = json.loads(file.read_text(encoding="utf-8"))
+    return json.dumps({name: value for name, value in card.items() if name != COMPARED}, sort_keys=True).encode()
 
 
 def code() -> str:

@@ -29,6 +29,8 @@ from ..traces.trouble import BadInput
 from .needs import ESTIMATES, NOTHING, Needs
 
 FORMAT = 1
+COMPARED = "compared"
+"""The part of a card that says how the policy did where it was compared; what it decides does not depend on it."""
 MOST = 4096
 """Candidates, or width, of a policy at most."""
 Floats = npt.NDArray[np.float32]

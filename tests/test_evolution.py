@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from gpuyard.envs.full import Full
+from gpuyard.envs.rates import OBJECTIVES
+from gpuyard.experiments import train
 from gpuyard.experiments.evolution import Evolution, Floats
+from gpuyard.experiments.evolving import Space
 from gpuyard.experiments.objectives import wanted
 from gpuyard.experiments.school import spread
+from gpuyard.experiments.train import Train
+from gpuyard.policies.learned import load, logits
 from gpuyard.traces.trouble import BadInput
 
 
@@ -87,3 +97,36 @@ def test_a_wrong_objective_is_answered_in_one_sentence(text: str, drawn: bool, t
     with pytest.raises(BadInput) as caught:
         wanted(text, drawn)
     assert told in str(caught.value)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([(), (0,), (3, 4)]))
+@settings(max_examples=40, deadline=None)
+def test_a_searched_rule_is_the_network_of_its_arrays(seed: int, several: tuple[int, ...]) -> None:
+    """Of a rule, and of what one objective or two of them add to it, times their weights."""
+    rng, row = np.random.default_rng(seed), Full.row
+    space = Space(row, several, len(OBJECTIVES))
+    numbers = rng.normal(0, 1, len(space.scale)).astype(np.float32).astype(np.float64)
+    np.testing.assert_array_equal(space.numbers(space.weights(numbers)), numbers)
+    observation = rng.uniform(-1, 1, (9, len(row))).astype(np.float32)
+    observation[:-1, 0], observation[-1, 0] = 1, 0
+    mask = rng.random(9) < 0.7
+    mask[-1] = True
+    scores = np.where(mask, logits(space.weights(numbers), observation), -np.inf)
+    assert scores[space.rule(numbers)(observation, mask)] == pytest.approx(scores.max(), abs=1e-4)
+
+
+def test_where_weights_are_drawn_each_objective_begins_as_the_line_that_is_best_for_it(tmp_path: Path) -> None:
+    """On a hall that may sleep: least carbon by putting idle nodes to sleep, least completion time by none of it."""
+    args = Train(
+        out=tmp_path / "front", scenario="hybrid", trace="synthetic:philly,jobs=1600,rate=0.25,largest=16", menu="full",
+        algorithm="es", objective="jct=1,carbon=1", draw=True, tick=600.0, jobs=30, validation=2, generations=1,
+        episodes=1, population=4, workers=1,
+    )  # fmt: skip
+    assert train.run(args) == 0
+    told = json.loads((tmp_path / "front" / "training" / "state.json").read_text())["corners"]
+    assert told["carbon"] in ("shortest-sleeping", "srtf-sleeping", "shortest-renting")
+    assert told["jct"] != told["carbon"]
+    policy = load(tmp_path / "front")
+    for goal in ("jct", "carbon"):
+        assert np.any(policy.weights["goals.weight"][list(OBJECTIVES).index(goal)])
+    assert not np.any(policy.weights["goals.weight"][list(OBJECTIVES).index("slowdown")])

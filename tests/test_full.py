@@ -160,6 +160,7 @@ def test_power_goes_down_a_step_or_is_let_free() -> None:
 
 
 def test_nodes_are_rented_for_who_is_blocked_and_idle_ones_given_back() -> None:
+    """Four accelerators are waited for; when four are on their way nobody waits for more."""
     fixed = parse("1x1:V100")
     rented = [replace(n, id=f"c{i}", accelerators=tuple(replace(a, id=f"c{i}/{a.id[-1]}") for a in n.accelerators),
                       pool="cloud", present=False, usd_per_hour=3.0)
@@ -171,8 +172,12 @@ def test_nodes_are_rented_for_who_is_blocked_and_idle_ones_given_back() -> None:
     assert [menu.peek(row) for row in rows(menu, "provision")] == [(Provision("cloud", 1),), (Provision("cloud", 2),)]
     two = rows(menu, "provision")[1]
     assert menu.observation[two, AT["usd"]] == pytest.approx(np.log1p(6.0) / 8)
+    assert menu.observation[two, AT["blocked"]] == pytest.approx(np.log1p(4.0) / 4)
     there.decide(*menu.choose(two) or ())
     assert not rows(codec.menu(there), "provision")
+    there.observe(Tick(30.0))
+    menu = codec.menu(there)
+    assert [menu.observation[row, AT["blocked"]] for row in rows(menu, "provision")] == [0.0]
     there.observe(NodeUp(60.0, "c0"))
     there.observe(NodeUp(60.0, "c1"))
     menu = codec.menu(there)

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from gpuyard.envs.cluster import Cluster, ClusterView
 from gpuyard.envs.codec import Starts
 from gpuyard.envs.features import ROW
+from gpuyard.envs.full import Full
 from gpuyard.envs.metrics import summary
 from gpuyard.envs.nodes import parse
 from gpuyard.envs.placement import packed, spread
+from gpuyard.envs.rates import OBJECTIVES
 from gpuyard.envs.session import Session
 from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.vocabulary import Decision, Submitted
@@ -31,15 +33,16 @@ from gpuyard.traces.trouble import BadInput
 Arrays = dict[str, npt.NDArray[np.float32]]
 
 
-def random_weights(seed: int, width: int = 8) -> Arrays:
+def random_weights(seed: int, width: int = 8, features: int = len(ROW), goals: int = 0) -> Arrays:
     rng = np.random.default_rng(seed)
-    return {name: rng.normal(0, 0.7, shape).astype(np.float32) for name, shape in shapes(width, len(ROW)).items()}
+    wanted = shapes(width, features, goals).items()
+    return {name: rng.normal(0, 0.7, shape).astype(np.float32) for name, shape in wanted}
 
 
-def random_observation(seed: int, k: int = 10) -> npt.NDArray[np.float32]:
+def random_observation(seed: int, k: int = 10, features: int = len(ROW)) -> npt.NDArray[np.float32]:
     """Some candidates at random, then empty rows, then the whole."""
     rng = np.random.default_rng(seed)
-    observation = rng.uniform(-1, 1, (k + 1, len(ROW))).astype(np.float32)
+    observation = rng.uniform(-1, 1, (k + 1, features)).astype(np.float32)
     count = int(rng.integers(1, k + 1))
     observation[:count, 0], observation[count:k], observation[k, 0] = 1, 0, 0
     return observation
@@ -48,14 +51,16 @@ def random_observation(seed: int, k: int = 10) -> npt.NDArray[np.float32]:
 CARD: dict[str, Any] = {"codec": {"name": "Starts", "k": 16, "place": "packed"}, "network": {"width": 8}}
 
 
-@given(st.integers(0, 10_000))
+@given(st.integers(0, 10_000), st.booleans())
 @settings(max_examples=50, deadline=None)
-def test_numpy_and_torch_are_one_network(seed: int) -> None:
+def test_numpy_and_torch_are_one_network(seed: int, full: bool) -> None:
+    """With the parts of several objectives, too."""
     torch = pytest.importorskip("torch")
     from gpuyard.policies.network import Network
 
-    weights, observation = random_weights(seed), random_observation(seed)
-    network = Network(8)
+    features, several = (len(Full.row), len(OBJECTIVES)) if full else (len(ROW), 0)
+    weights, observation = random_weights(seed, 8, features, several), random_observation(seed, features=features)
+    network = Network(8, features, several)
     network.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
     with torch.no_grad():
         scores, value = network(torch.from_numpy(observation[None]))
