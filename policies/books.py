@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,6 @@ class Books:
     """The books of one session.
 
     Attributes:
-        session: whose ledger.
         paces: how fast jobs are.
         round: the number of the round.
         turned: when it began, seconds.
@@ -34,7 +33,6 @@ class Books:
         alone: job -> (seconds that its work would have taken alone, work that remained, its rate alone), as of then.
     """
 
-    session: Callable[[], ClusterView | None]
     paces: Paces
     round: float = -1.0
     turned: float = 0.0

@@ -18,7 +18,6 @@ from ..envs.roster import Running
 from ..envs.vocabulary import InvalidDecision, Placement, Preempt, Start
 from ..traces.job import Job
 from .habits import Habits, alone, kin
-from .turns import Recall
 
 HALF = 0.5
 FULL = 0.95
@@ -42,14 +41,9 @@ class Pairs:
     least: float = 60.0
     _habits: Habits = field(default_factory=Habits, init=False)
     _apart: dict[frozenset[object], None] = field(default_factory=dict, init=False)
-    _session: Recall[None] = field(default_factory=Recall, init=False)
 
     def look(self, cluster: ClusterView) -> None:
         """Notes what the meter says."""
-        before = self._session.of
-        self._session.follow(cluster)
-        if self._session.of is not before:
-            self._apart = {}
         self._habits.look(cluster, self.least)
 
     def worth(self, one: Job, other: Job, kind: str) -> float:

@@ -28,6 +28,7 @@ from ..envs.sim import SimWorld
 from ..envs.vocabulary import Decision, Start
 from ..traces.job import Job, Trace
 from .backfill import Easy
+from .memory import Memory
 from .needs import ESTIMATES, Needs
 from .orders import area, expected
 from .ranked import Formula, Ranked
@@ -41,6 +42,14 @@ BASES: tuple[Policy, ...] = (
     Easy(),
 )
 """Shortest first: strict, loose and backfilled; smallest area first; and EASY."""
+
+
+@dataclass(slots=True)
+class _Choice:
+    """The policy that was found best in a session, and until when that holds, seconds."""
+
+    policy: Policy | None = None
+    until: float = 0.0
 
 
 @dataclass
@@ -60,18 +69,16 @@ class Rollout:
     hold: float = 300.0
     place: Place = packed
     needs: Needs = ESTIMATES
-    _chosen: Policy | None = field(default=None, repr=False)
-    _until: float = field(default=0.0, repr=False)
-    _cluster: object = field(default=None, repr=False)
+    _memory: Memory[_Choice] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """What the best of them decides."""
         if not len(cluster.pending):
             return
-        if self._cluster is not cluster or self._chosen is None or cluster.now >= self._until:
-            self._cluster, self._until = cluster, cluster.now + self.hold
-            self._chosen = self.best(cluster)
-        yield from self._chosen.decide(cluster)
+        choice = self._memory.of(cluster, _Choice)
+        if choice.policy is None or cluster.now >= choice.until:
+            choice.policy, choice.until = self.best(cluster), cluster.now + self.hold
+        yield from choice.policy.decide(cluster)
 
     def best(self, cluster: ClusterView) -> Policy:
         """The policy that does best; the first of equals."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -238,31 +237,3 @@ def group_of(room: Room, run: Running) -> str:
             seat = room.seat.get(accelerator) or room.seat[accelerator.partition("#")[0]]
             return room.bays[seat[0]].group
     return ""
-
-
-T = TypeVar("T")
-
-
-@dataclass
-class Recall(Generic[T]):
-    """What a policy remembers of jobs, forgotten when they end and when another session begins.
-
-    Attributes:
-        of: job -> what is remembered.
-    """
-
-    of: dict[int, T] = field(default_factory=dict)
-    _cluster: object = None
-    _now: float = -1.0
-
-    def follow(self, cluster: ClusterView) -> dict[int, T]:
-        """Forgets jobs that neither wait nor run nor are held, and returns what was remembered of them.
-
-        If the ledger is another one, everything is forgotten.
-        """
-        if self._cluster is not cluster or cluster.now < self._now:
-            self._cluster, self.of = cluster, {}
-        self._now = cluster.now
-        there = cluster.pending, cluster.running, cluster.held
-        gone = [key for key in self.of if not any(key in some for some in there)]
-        return {key: self.of.pop(key) for key in gone}
