@@ -72,7 +72,8 @@ def packing(job: Job, count: int, survey: Survey, able: Bools) -> Floats:
 class Clustering:
     """Nodes with jobs of the same size alone, then with some of it, then idle ones, then the rest; the fullest first.
 
-    Sizes are a share, one accelerator, two and so on. It has to be told who stands where (`stands`).
+    Sizes are a share, one accelerator, two and so on; all gangs that no node holds are one. It has to be told who
+    stands where (`stands`).
     """
 
     def __init__(self, room: Room) -> None:
@@ -90,9 +91,8 @@ class Clustering:
         quarter = np.where(same, np.where(sizes == 1, 3, 2), np.where(sizes == 0, 1, 0))
         return _tied(25 * (ACCELERATORS - survey.left.sum(1)) // ACCELERATORS + 25 * quarter, survey, able)
 
-    @staticmethod
-    def _size(job: Job) -> int:
-        return 0 if job.share < 1 else job.gang
+    def _size(self, job: Job) -> int:
+        return 0 if job.share < 1 else min(job.gang, self._there.shape[1] - 1)
 
 
 def _lean(pods: Iterable[Job]) -> Workload:
