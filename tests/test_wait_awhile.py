@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_policies import trace as asked
 
 import storm
 from gpuyard.envs.laws.speed import Speed
@@ -24,6 +23,7 @@ from gpuyard.policies.outlook import Ahead, Diary
 from gpuyard.policies.slack import DAY, HOUR, NextWorkday, SemiWeekly, Stretch, due
 from gpuyard.policies.wait_awhile import WaitAwhile, wait_awhile
 from gpuyard.traces.job import Job, Trace
+from stories import trace as asked
 from tales import Befalls, Fate, ended, ends, grid, said, tell
 
 Ask = tuple[Job, float]
