@@ -36,6 +36,7 @@ from .gangs import Changes, Claim, Pool, bounds
 from .memory import Memory
 from .needs import Needs
 from .preemptive import remaining
+from .ranked import submitted
 from .settling import Settling, small
 
 LOOKED_AT = 64
@@ -196,11 +197,7 @@ def _least(job: Job) -> float:
     return pace(job, kind, bounds(job)[0], spread=False)
 
 
-def _submitted(job: Job, _: ClusterView) -> float:
-    return job.submit
-
-
 afs = Elastic(shortest, _shortest, apathetic)
 """AFS-L: the shorter gets more, unless the longer one's gain pays."""
-optimus = Elastic(_submitted, lambda claim: claim.job.submit, greedy)
+optimus = Elastic(submitted, lambda claim: claim.job.submit, greedy)
 """Optimus: each the least, then the largest gain in time left."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..envs.cluster import ClusterView
 from ..envs.room import Room
-from ..envs.shares import WHOLE, thousandths
+from ..envs.shares import WHOLE, amount
 from ..envs.space import Space
 from ..envs.vocabulary import Placement
 from ..traces.job import Job
@@ -136,10 +136,9 @@ class Choice:
         if job.id in self.of or job.gang * job.share > self.free[group] + 1e-9:
             return False
         if self._holdings is not None:
-            amount = job.gang * thousandths(job.share)
-            if not self._holdings.may(job.tenant, amount):
+            if not self._holdings.may(job.tenant, amount(job)):
                 return False
-            self._holdings.change(job.tenant, amount)
+            self._holdings.change(job.tenant, amount(job))
         self.of[job.id] = group
         self.free[group] -= job.gang * job.share
         return True

@@ -35,12 +35,12 @@ import numpy as np
 
 from ..envs.cluster import ClusterView
 from ..envs.vocabulary import Decision, Preempt, Resize
-from ..traces.job import Job
 from .afs import Elastic, step
 from .gangs import Claim, Pool
 from .memory import Memory
 from .needs import Needs
 from .outlook import HOUR, Ahead, Outlook
+from .ranked import submitted
 from .settling import allowed, shrunk
 from .slack import DAY, TWICE, Until, due
 
@@ -191,9 +191,5 @@ def _brings(claim: Claim) -> float:
     return (rate - claim.rate) * claim.job.gang / more
 
 
-def _submitted(job: Job, _: ClusterView) -> float:
-    return job.submit
-
-
-carbon_scaler = CarbonScaler(_submitted, lambda claim: claim.job.submit, efficient)
+carbon_scaler = CarbonScaler(submitted, lambda claim: claim.job.submit, efficient)
 """Wide in green hours, with deadlines of twice the estimate and a day more at most."""

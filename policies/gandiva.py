@@ -168,8 +168,8 @@ class Gandiva:
         yield from Settling(cluster, self.place, _worth).decisions(given, [])
 
     def _rested(self, run: Running, cluster: ClusterView) -> bool:
-        free = run.job.preemptible and run.share == 1 and not run.stopping and run.goes is None
-        return free and run.since < cluster.now and self._turns(cluster).changes.since(run) <= cluster.now - self.tick
+        rested = run.preemptible and run.share == 1
+        return rested and run.since < cluster.now and self._turns(cluster).changes.since(run) <= cluster.now - self.tick
 
     def _moves(self, cluster: ClusterView) -> Iterator[Move]:
         for run in [run for run in cluster.running if len(run.placement) > 1]:

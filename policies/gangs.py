@@ -23,6 +23,7 @@ from ..envs.space import Space
 from ..envs.throughputs import opened
 from ..envs.vocabulary import Decision, Move, Resize, Start
 from ..traces.job import Job
+from .leases import gives_way
 from .memory import forget
 
 TINY = 1e-9
@@ -137,7 +138,7 @@ class Pool:
         If all are `rigid` those that were packed have part in it too: they are stopped at most.
         """
         room, elastic = coming(cluster), Resize in cluster.does and not rigid
-        free = [run for run in cluster.running if _free(run) and (run.share == 1 or (rigid and run.job.share == 1))]
+        free = [run for run in cluster.running if gives_way(run) and (run.share == 1 or (rigid and run.job.share == 1))]
         runs = [run for run in free if changes.since(run) <= cluster.now - max(rest, TINY)]
         for run in runs:
             room.release(run)
@@ -183,10 +184,6 @@ def coming(cluster: ClusterView) -> Space:
         if run.goes is not None and not run.stopping:
             room.settle(run.job, run.holds, run.goes, run.share)
     return room
-
-
-def _free(run: Running) -> bool:
-    return run.job.preemptible and run.gang > 0 and not run.stopping and run.goes is None
 
 
 def _running(run: Running, room: Room, elastic: bool, law: Speed, done: float) -> Claim:

@@ -36,7 +36,7 @@ from ..envs.kinds import kind as facts
 from ..envs.placement import Place, consolidated
 from ..envs.profiles import builtin, facts_of
 from ..envs.roster import Running
-from ..envs.vocabulary import Decision, InvalidDecision, Placement, Start
+from ..envs.vocabulary import Decision, Placement, Start
 from ..traces.job import Job, Shape
 from .habits import Habit, Habits, alone
 from .memory import Memory
@@ -148,11 +148,7 @@ class Lucid:
         """Whether a waiting job, whose score is low enough, can be packed with a run."""
         if area(job) > PATIENCE * area(run.job) or not self._holds(job, run, kind, cluster):
             return False
-        try:
-            cluster.room.scratch().take(job, run.placement, HALF)
-        except InvalidDecision:
-            return False
-        return True
+        return cluster.room.scratch().took(job, run.placement, HALF)
 
     def _holds(self, job: Job, run: Running, kind: str, cluster: ClusterView) -> bool:
         """Whether the memory of an accelerator holds both; not if nobody knows."""

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from ..envs.cluster import ClusterView
 from ..envs.profiles import builtin
 from ..envs.roster import Running
-from ..envs.vocabulary import InvalidDecision, Placement, Preempt, Start
+from ..envs.vocabulary import Placement, Preempt, Start
 from ..traces.job import Job
 from .habits import Habits, alone, kin
+from .ranked import submitted
 
 HALF = 0.5
 FULL = 0.95
@@ -63,7 +64,7 @@ class Pairs:
         if kind is None or job.share < 1 or not packs(cluster):
             return None
         best, most = None, self.pays
-        for other in cluster.pending.first(_submitted, LOOKED_AT):
+        for other in cluster.pending.first(submitted, LOOKED_AT):
             alike = other.gang == job.gang and other.tenant == job.tenant and other.share == 1 and other.id != job.id
             worth = self.worth(job, other, kind) if alike and other.id not in without else 0.0
             if worth > most and _fit((job, other), placement, cluster):
@@ -79,7 +80,7 @@ class Pairs:
             if kind is None or run.goes is not None or not alone(run, cluster):
                 continue
             best, most = None, self.pays
-            for other in cluster.pending.first(_submitted, LOOKED_AT):
+            for other in cluster.pending.first(submitted, LOOKED_AT):
                 alike = other.gang == run.gang and other.tenant == run.job.tenant and other.share == 1
                 worth = self.worth(run.job, other, kind) if alike else 0.0
                 if worth > most and _fit((other,), run.placement, cluster):
@@ -135,13 +136,4 @@ def _full(run: Running, cluster: ClusterView) -> bool:
 def _fit(jobs: tuple[Job, ...], placement: Placement, cluster: ClusterView) -> bool:
     """Whether these may stand on one place, half each."""
     trial = cluster.room.scratch()
-    try:
-        for job in jobs:
-            trial.take(job, placement, HALF)
-    except InvalidDecision:
-        return False
-    return True
-
-
-def _submitted(job: Job, _: ClusterView) -> float:
-    return job.submit
+    return all(trial.took(job, placement, HALF) for job in jobs)

@@ -31,7 +31,7 @@ from .backfill import Easy
 from .memory import Memory
 from .needs import ESTIMATES, Needs
 from .orders import area, expected
-from .ranked import Formula, Ranked
+from .ranked import Formula, Ranked, submitted
 
 SHORTEST, SMALLEST = Formula(expected), Formula(area)
 BASES: tuple[Policy, ...] = (
@@ -113,7 +113,8 @@ class Little:
     def of(cls, cluster: ClusterView, depth: int) -> Little:
         """The little world of a ledger."""
         half = -(-depth // 2)
-        jobs = {job.id: job for job in (*cluster.pending.first(_age, half), *cluster.pending.first(SHORTEST, half))}
+        oldest, shortest = (cluster.pending.first(order, half) for order in (submitted, SHORTEST))
+        jobs = {job.id: job for job in (*oldest, *shortest)}
         running = [run for run in _seated(cluster) if cluster.estate.states[run.placement[0][0]] == "up"]
         durations = {run.job.id: _left(run.job, run.served(cluster.now)) for run in running}
         durations |= {job.id: max(float(expected(job)) - cluster.attained(job.id), 1.0) for job in jobs.values()}
@@ -147,10 +148,6 @@ class Little:
     def _slowdown(self, job: int, start: float) -> float:
         run = self.trace.durations[job]
         return max(1.0, (self.waited[job] + start + run) / max(run, 10.0))
-
-
-def _age(job: Job, _: ClusterView) -> float:
-    return job.submit
 
 
 def _seated(cluster: ClusterView) -> list[Running]:

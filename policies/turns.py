@@ -13,7 +13,7 @@ from ..envs.placement import Place
 from ..envs.reclaims import to_come
 from ..envs.room import Room
 from ..envs.roster import Columns, Floats, Running
-from ..envs.shares import WHOLE, thousandths
+from ..envs.shares import WHOLE, amount, thousandths
 from ..envs.space import Space
 from ..envs.vocabulary import Decision, Preempt, Start
 from ..traces.job import Job, Shape
@@ -211,23 +211,22 @@ class _Counts:
         if need and self._left[group] < need:
             return False
         if self._holdings is not None:
-            amount = job.gang * thousandths(job.share)
-            if not self._holdings.may(job.tenant, amount):
+            if not self._holdings.may(job.tenant, amount(job)):
                 return False
-            self._pay(job, amount)
+            self._pay(job, amount(job))
         if need:
             self._left[group] -= need
             self.most = self._left[group] if self._only is not None else max(self._left.values())
         return True
 
-    def _pay(self, job: Job, amount: int) -> None:
+    def _pay(self, job: Job, more: int) -> None:
         if self._holdings is not None:
-            self._holdings.change(job.tenant, amount)
+            self._holdings.change(job.tenant, more)
 
 
 def _pinned(run: Running, now: float, least: float) -> bool:
     since = run.since
-    return now - since < least or now <= since or run.stopping or run.goes is not None or not run.job.preemptible
+    return now - since < least or now <= since or not run.preemptible
 
 
 def group_of(room: Room, run: Running) -> str:

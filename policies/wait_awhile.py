@@ -42,6 +42,7 @@ from ..envs.roster import Columns, Floats, Register, Running
 from ..envs.vocabulary import Decision, Preempt, Start
 from ..traces.job import Job
 from .backfill import Easy
+from .leases import gives_way
 from .memory import Memory
 from .needs import Needs
 from .outlook import HOUR, Outlook
@@ -101,7 +102,7 @@ class WaitAwhile:
     def _stops(self, cluster: ClusterView, outlook: Outlook) -> list[Running]:
         """Runs that the greener hours before their deadline suffice for."""
         latest = cluster.now - self.tick
-        runs = [run for run in cluster.running if run.since <= latest and _free(run)]
+        runs = [run for run in cluster.running if run.since <= latest and gives_way(run)]
         if not runs:
             return runs
         paces = np.array([at(run.job, run.placement, cluster.room) for run in runs])
@@ -135,10 +136,6 @@ def still(columns: Floats, more: Floats | float = 0.0) -> Floats:
     done = columns[Columns.ATTAINED] + more
     left: Floats = np.maximum(np.maximum(columns[Columns.ESTIMATE] - done, 0.1 * done), 1.0)
     return left
-
-
-def _free(run: Running) -> bool:
-    return run.job.preemptible and run.gang > 0 and not run.stopping and run.goes is None
 
 
 @dataclass(slots=True)
