@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, assert_never
 
 import simpy
-from simpy.events import NORMAL, URGENT
+from simpy.events import URGENT
 
 from ..traces.job import Job, Trace
 from .acting import Acting
@@ -25,7 +25,7 @@ from .machines import Machines
 from .nodes import Nodes
 from .patience import Patience
 from .pipelines import Pipelines
-from .sim import RESTART, Moment, Ticks, check_seconds
+from .sim import RESTART, Arrivals, Moment, Ticks, check_seconds
 from .tenants import Tenants
 from .vocabulary import (
     BACK,
@@ -102,10 +102,9 @@ class HarshWorld:
         self._limbo: set[int] = set()
         self._places: defaultdict[str, list[Run]] = defaultdict(list)
         self._pipelines = Pipelines(trace) or None
-        self._arrivals: Iterator[Job] = iter(trace.jobs)
-        self._coming, self._last = True, 0.0
+        self._last = 0.0
         self._ticks = Ticks(self._sim, tick, self._alive, self.say)
-        self._expect()
+        self._arrivals = Arrivals(self._sim, trace.jobs, self._arrived)
         patience = [Patience(tenants, self)] if tenants is not None and tenants.patience else []
         self._laws = Acting([*(law.begin(self) for law in (laws or {}).values()), *patience])
         self.fits = self._laws.fits
@@ -169,7 +168,7 @@ class HarshWorld:
         return not self._waiting or time - self._last > (REPAIR if self._machines.broken(self._last) else PATIENCE)
 
     def _alive(self) -> bool:
-        return bool(self.runs or self._coming or self._limbo)
+        return bool(self.runs or self._arrivals.left or self._limbo)
 
     # What laws ask: see `laws.law.Stage`.
     @property
@@ -243,14 +242,7 @@ class HarshWorld:
 
     # Submissions.
 
-    def _expect(self) -> None:
-        job = next(self._arrivals, None)
-        self._coming = job is not None
-        if job is not None:
-            Moment(self._sim, job.submit, self._arrived, job, NORMAL)
-
-    def _arrived(self, moment: Moment) -> None:
-        job: Job = moment._value
+    def _arrived(self, job: Job) -> None:
         self._happened.append(Submitted(job.submit, job))
         self._waiting[job.id] = job
         for tell in self._laws.submitted:
@@ -258,7 +250,6 @@ class HarshWorld:
         if self._pipelines is not None:
             self._decide_fates(self._pipelines.submitted(job))
         self._ticks.go_on()
-        self._expect()
 
     def _decide_fates(self, fates: Iterator[tuple[int, bool]]) -> None:
         for job, may in fates:

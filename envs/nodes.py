@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..traces.data import tables
 from ..traces.trouble import BadInput
 
 
@@ -112,17 +112,8 @@ def read_toml(path: Path) -> tuple[Node, ...]:
 
     Raises BadInput that names the file and the key.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"cluster file {path}: {error.strerror}; give the path of a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"cluster file {path}: not valid TOML: {error}") from None
-    racks = tables.get("nodes")
-    if not isinstance(racks, list) or not racks or set(tables) != {"nodes"}:
-        raise BadInput(f"cluster file {path}: wants [[nodes]] tables and nothing else, has {sorted(tables)}")
     nodes: list[Node] = []
-    for number, table in enumerate(racks, 1):
+    for number, table in enumerate(tables(path, "nodes", f"cluster file {path}"), 1):
         nodes += _rack_of(table, len(nodes), f"cluster file {path}: [[nodes]] number {number}")
     return tuple(nodes)
 

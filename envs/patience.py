@@ -7,7 +7,7 @@ from functools import partial
 from ..traces.job import Job
 from .holdings import Holdings
 from .laws.law import Run, Stage
-from .shares import thousandths
+from .shares import amount, thousandths
 from .tenants import Tenants
 from .vocabulary import Tick
 
@@ -25,7 +25,7 @@ class Patience:
 
     def submitted(self, job: Job) -> None:
         """It begins to wait."""
-        if thousandths(job.share) * job.gang <= self._tenants.own(job.tenant):
+        if amount(job) <= self._tenants.own(job.tenant):
             self._waits[job.id] = job
             self._stage.at(job.submit + self._tenants.patience, partial(self._over, job.id))
 
@@ -45,6 +45,6 @@ class Patience:
     def _over(self, job: int) -> None:
         if (waits := self._waits.pop(job, None)) is None:
             return
-        covered = thousandths(waits.share) * waits.gang <= self._holdings.left(waits.tenant)
+        covered = amount(waits) <= self._holdings.left(waits.tenant)
         if covered and self._holdings.over:
             self._stage.say(Tick(self._stage.now))

@@ -10,7 +10,7 @@ from .holdings import Holdings
 from .placement import packed
 from .room import Room
 from .roster import Running
-from .shares import thousandths
+from .shares import amount
 from .space import Space
 from .tenants import Tenants
 from .vocabulary import Decision, Placement, Preempt, Start
@@ -123,7 +123,7 @@ class Reclaims:
     def _line(self, line: Mapping[int, Job], left: float) -> list[Job]:
         now, patience, found, never = self._cluster.now, self._tenants.patience, list[Job](), (0.0, 0.0)
         for job in line.values():
-            need = job.gang * thousandths(job.share)
+            need = amount(job)
             if need <= left and job.submit + patience <= now and now >= self._passed.get(job.id, never)[0]:
                 found.append(job)
                 left -= need
@@ -162,7 +162,7 @@ class Reclaims:
     def _borrowers(self) -> list[Running]:
         """Runs that may give way, newest first."""
         over = _holdings(self._cluster.room).over
-        able = (r for r in self._cluster.running if r.job.preemptible and not r.stopping and r.goes is None)
+        able = (r for r in self._cluster.running if r.preemptible)
         able = (r for r in able if r.job.id not in self._leaving)
         return sorted((r for r in able if r.job.tenant in over), key=lambda r: (-r.since, -r.order))
 

@@ -18,7 +18,7 @@ from ..traces.job import Job, Shape
 from .holdings import Holdings
 from .kinds import kind as facts
 from .nodes import Node, Nodes
-from .shares import WHOLE, Fits, Shares, thousandths
+from .shares import WHOLE, Fits, Shares, amount
 from .tenants import Tenants
 from .vocabulary import InvalidDecision, Placement
 
@@ -200,7 +200,7 @@ class Room:
 
     def admits(self, job: Job) -> bool:
         """Whether the job's tenant may have what it asks for: if not, the job keeps nobody else from starting."""
-        return self.holdings is None or self.holdings.may(job.tenant, job.gang * thousandths(job.share))
+        return self.holdings is None or self.holdings.may(job.tenant, amount(job))
 
     def kind_of(self, accelerator: str) -> str | None:
         """The kind of an accelerator, None for a MIG instance."""

@@ -52,6 +52,11 @@ class Running:
     both: Placement | None = None
 
     @property
+    def preemptible(self) -> bool:
+        """Whether it may be stopped now: its job may at all, and it is neither stopping nor on its way."""
+        return self.job.preemptible and not self.stopping and self.goes is None
+
+    @property
     def holds(self) -> Placement:
         """All accelerators that it keeps from others."""
         return self.placement if self.both is None else self.both

@@ -17,6 +17,11 @@ def thousandths(share: float) -> int:
     return WHOLE if share == 1 else max(1, round(share * WHOLE))
 
 
+def amount(job: Job) -> int:
+    """Thousandths of accelerators that a job asks for in all."""
+    return job.gang * thousandths(job.share)
+
+
 Fits = Callable[[str | None, str | None, str], bool]
 """Whether jobs of two profiles can work side by side on one accelerator of a kind; no world says so, all can."""
 

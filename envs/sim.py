@@ -5,7 +5,7 @@ Timeouts with callbacks rather than a process for each job: two SimPy events a j
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappush
 from typing import Any
@@ -72,6 +72,34 @@ class Ticks:
             self.go_on()
 
 
+class Arrivals:
+    """The jobs of a trace, one after the other, each at the time when it is submitted.
+
+    Args:
+        sim: where moments are put.
+        jobs: in the order in which they come.
+        come: told of each.
+
+    Attributes:
+        left: whether any is to come, or comes now.
+    """
+
+    def __init__(self, sim: simpy.Environment, jobs: Iterable[Job], come: Callable[[Job], None]) -> None:
+        self._sim, self._jobs, self._come = sim, iter(jobs), come
+        self.left = True
+        self._expect()
+
+    def _expect(self) -> None:
+        job = next(self._jobs, None)
+        self.left = job is not None
+        if job is not None:
+            Moment(self._sim, job.submit, self._arrived, job, NORMAL)
+
+    def _arrived(self, moment: Moment) -> None:
+        self._come(moment._value)
+        self._expect()
+
+
 @dataclass(slots=True)
 class _Run:
     """A run under way: when its work began (restart done), how much had been done before, and its end."""
@@ -106,10 +134,8 @@ class SimWorld:
         self._sim = simpy.Environment()
         self._happened: list[Event] = []
         self._pipelines = Pipelines(trace) or None
-        self._arrivals: Iterator[Job] = iter(trace.jobs)
-        self._coming = True
         self._ticks = Ticks(self._sim, tick, self._alive, self._say)
-        self._expect()
+        self._arrivals = Arrivals(self._sim, trace.jobs, self._arrived)
 
     def act(self, decision: Decision) -> None:
         """Starts a run, or stops one at this very moment."""
@@ -134,24 +160,16 @@ class SimWorld:
         return happened
 
     def _alive(self) -> bool:
-        return bool(self._runs) or self._coming
+        return bool(self._runs) or self._arrivals.left
 
     def _say(self, event: Event) -> None:
         self._happened.append(event)
 
-    def _expect(self) -> None:
-        job = next(self._arrivals, None)
-        self._coming = job is not None
-        if job is not None:
-            Moment(self._sim, job.submit, self._arrived, job, NORMAL)
-
-    def _arrived(self, moment: Moment) -> None:
-        job: Job = moment._value
+    def _arrived(self, job: Job) -> None:
         self._happened.append(Submitted(job.submit, job))
         if self._pipelines is not None:
             self._release(self._pipelines.submitted(job))
         self._ticks.go_on()
-        self._expect()
 
     def _start(self, job: int) -> None:
         done = self._done.get(job)

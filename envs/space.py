@@ -34,6 +34,14 @@ class Space(Room):
         self.check(job, placement, given)
         self._put(job, placement, given)
 
+    def took(self, job: Job, placement: Placement, share: float | None = None) -> bool:
+        """Reserves a placement whole if that may be, and says whether it may."""
+        try:
+            self.take(job, placement, share)
+        except InvalidDecision:
+            return False
+        return True
+
     def extend(self, job: Job, old: Placement, new: Placement, share: float) -> Placement:
         """Reserves what a run's new placement has beyond its old one, or raises InvalidDecision and changes nothing.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..envs.kinds import kin
+from ..traces.data import tables
 from ..traces.job import Job
 from ..traces.trouble import BadInput, nearest
 
@@ -49,22 +49,9 @@ def read(path: Path) -> tuple[Job, ...]:
     Raises BadInput that names the file, the table and the key.
     """
     jobs: list[Job] = []
-    for number, table in enumerate(_tables(path), 1):
+    for number, table in enumerate(tables(path, "jobs", str(path)), 1):
         jobs += _jobs(table, len(jobs), f"{path}: [[jobs]] number {number}")
     return tuple(sorted(jobs, key=lambda job: job.submit))
-
-
-def _tables(path: Path) -> list[Any]:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}; give a TOML file with [[jobs]] tables") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not valid TOML: {error}") from None
-    tables = content.get("jobs")
-    if not isinstance(tables, list) or not tables or set(content) != {"jobs"}:
-        raise BadInput(f"{path}: wants [[jobs]] tables and nothing else, has {', '.join(content) or 'nothing'}")
-    return tables
 
 
 def _jobs(table: Any, first: int, where: str) -> Iterator[Job]:

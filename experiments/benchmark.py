@@ -26,6 +26,7 @@ from ..traces.job import Trace
 from ..traces.source import open_trace
 from ..traces.trouble import BadInput
 from .fitting import fitting
+from .footprint import peak
 from .names import policy
 from .options import command_of, option
 from .screen import number, out, print_table, say
@@ -223,8 +224,8 @@ def crowd() -> Iterator[Measure]:
     yield Measure(f"{FEWER:,} jobs", fewer["rate"], "jobs/s", note=note)
     yield Measure(f"{CROWD:,} jobs", many["rate"], "jobs/s", note=note)
     yield Measure(f"{CROWD:,} jobs' rate over {FEWER:,} jobs'", many["rate"] / fewer["rate"], target=0.7)
-    peak = many["peak"] / 2**20
-    yield Measure(f"peak memory, {CROWD:,} jobs", peak, "MiB", 3072.0, "trace, ledger and log", most=True)
+    held = many["peak"] / 2**20
+    yield Measure(f"peak memory, {CROWD:,} jobs", held, "MiB", 3072.0, "trace, ledger and log", most=True)
 
 
 def child(jobs: int) -> None:
@@ -233,24 +234,13 @@ def child(jobs: int) -> None:
     nodes, fifo = parse(LARGE), policy("fifo")
     ready = session(fitting(trace, nodes, {}, "skip")[0], nodes, fifo)
     seconds = _seconds(lambda: ready.play(fifo))
-    print(json.dumps({"rate": jobs / seconds, "peak": _peak()}))
+    print(json.dumps({"rate": jobs / seconds, "peak": peak()}))
 
 
 def _in_child(jobs: int) -> dict[str, float]:
     words = [sys.executable, "-c", f"from gpuyard.experiments.benchmark import child; child({jobs})"]
     told: dict[str, float] = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
     return told
-
-
-def _peak() -> float:
-    """Bytes at most held by this process. Linux tells it of the process itself; rusage would count its parent's too."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return float(line.split()[1]) * 1024
-    import resource
-
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
 
 
 def _seconds(work: Callable[[], object]) -> float:

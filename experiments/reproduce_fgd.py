@@ -35,7 +35,7 @@ from rich.text import Text
 from ..envs.cluster import Cluster
 from ..envs.graded import Graded
 from ..envs.nodes import Nodes, parse
-from ..envs.shares import WHOLE, thousandths
+from ..envs.shares import WHOLE, amount
 from ..envs.vocabulary import Start, Stopped, Submitted
 from ..traces.data import beside
 from ..traces.gather import stem
@@ -84,7 +84,7 @@ def arrivals(jobs: Sequence[Job], capacity: int, chance: np.random.Generator) ->
     """Yields all in random order, then some again, until they ask for 1.3 times the capacity, in thousandths."""
     asked, order = 0, chance.permutation(len(jobs)).tolist()
     for came, at in enumerate(_then(order, chance)):
-        asked += _amount(jobs[at])
+        asked += amount(jobs[at])
         if asked > RATIO * capacity:
             return
         yield replace(jobs[at], id=came, submit=float(came))
@@ -94,11 +94,6 @@ def _then(order: Sequence[int], chance: np.random.Generator) -> Iterator[int]:
     yield from order
     while True:
         yield from chance.integers(len(order), size=1024).tolist()
-
-
-def _amount(job: Job) -> int:
-    """Thousandths of an accelerator that a job asks for."""
-    return job.gang * thousandths(job.share)
 
 
 def play(name: str, jobs: Sequence[Job], nodes: Nodes, seed: int) -> Outcome:
@@ -112,10 +107,10 @@ def play(name: str, jobs: Sequence[Job], nodes: Nodes, seed: int) -> Outcome:
     asked = held = 0
     for job in stream:
         cluster.observe(Submitted(job.submit, job))
-        asked += _amount(job)
+        asked += amount(job)
         if placement := place(job, cluster.room):
             cluster.decide(Start(job.id, placement))
-            held += _amount(job)
+            held += amount(job)
             if isinstance(grade, Clustering) and job.gang:
                 grade.stands(job, cluster.room.seat[placement[0][1][0]][0])
         else:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..envs.graded import Grade
 from ..envs.room import Floats, Room, needs
-from ..envs.shares import WHOLE, thousandths
+from ..envs.shares import WHOLE, amount
 from ..envs.survey import Bools, Ints, Survey
 from ..policies.fgd import Gradient
 from ..policies.fragmentation import Workload
@@ -46,14 +46,14 @@ class Random:
 def dot_product(job: Job, _: int, survey: Survey, able: Bools) -> Floats:
     """Least where what is free is least like what the job asks for, as vectors of CPUs and accelerators (Tetris)."""
     cpus, free = _free(job, survey)
-    product = cpus * _cpus(job) / CPUS**2 + free * _amount(job) / ACCELERATORS**2
+    product = cpus * _cpus(job) / CPUS**2 + free * amount(job) / ACCELERATORS**2
     return _tied(np.trunc(100 * (1 - product / 2)), survey, able)
 
 
 def best_fit(job: Job, _: int, survey: Survey, able: Bools) -> Floats:
     """Least where the least is left, CPUs and accelerators weighing the same."""
     cpus, free = _free(job, survey)
-    left = 0.5 * (cpus - _cpus(job)) / CPUS + 0.5 * (free - _amount(job)) / ACCELERATORS
+    left = 0.5 * (cpus - _cpus(job)) / CPUS + 0.5 * (free - amount(job)) / ACCELERATORS
     return _tied(np.trunc(100 * (1 - left)), survey, able)
 
 
@@ -72,7 +72,8 @@ def packing(job: Job, count: int, survey: Survey, able: Bools) -> Floats:
 class Clustering:
     """Nodes with jobs of the same size alone, then with some of it, then idle ones, then the rest; the fullest first.
 
-    Sizes are a share, one accelerator, two and so on. It has to be told who stands where (`stands`).
+    Sizes are a share, one accelerator, two and so on; all gangs that no node holds are one. It has to be told who
+    stands where (`stands`).
     """
 
     def __init__(self, room: Room) -> None:
@@ -90,9 +91,8 @@ class Clustering:
         quarter = np.where(same, np.where(sizes == 1, 3, 2), np.where(sizes == 0, 1, 0))
         return _tied(25 * (ACCELERATORS - survey.left.sum(1)) // ACCELERATORS + 25 * quarter, survey, able)
 
-    @staticmethod
-    def _size(job: Job) -> int:
-        return 0 if job.share < 1 else job.gang
+    def _size(self, job: Job) -> int:
+        return 0 if job.share < 1 else min(job.gang, self._there.shape[1] - 1)
 
 
 def _lean(pods: Iterable[Job]) -> Workload:
@@ -124,10 +124,6 @@ def _free(job: Job, survey: Survey) -> tuple[Floats, Floats]:
 
 def _cpus(job: Job) -> int:
     return needs(job, max(job.gang, 1))[0]
-
-
-def _amount(job: Job) -> int:
-    return job.gang * thousandths(job.share)
 
 
 def _tied(score: Floats | Ints, survey: Survey, able: Bools) -> Floats:

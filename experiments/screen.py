@@ -107,6 +107,11 @@ def number(value: float | None, digits: int = 0) -> str:
     return "-" if value is None or value != value else f"{value:,.{digits}f}"
 
 
+def hours(seconds: float | None) -> str:
+    """Accelerator-hours for a table."""
+    return number(None if seconds is None else seconds / 3600, 1)
+
+
 def share(value: float | None) -> str:
     """A part of one in per cent."""
     return "-" if value is None else f"{value:.1%}"

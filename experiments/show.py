@@ -22,7 +22,7 @@ from ..envs.story import Story, read
 from ..envs.timeline import Timeline, timeline
 from ..traces.trouble import BadInput
 from .options import command_of, option
-from .screen import number, out, print_table, share
+from .screen import hours, number, out, print_table, share
 
 ENDINGS = (".png", ".svg", ".pdf")
 MOST = 12
@@ -173,11 +173,6 @@ def work(spent: Work) -> str:
         return f"{told}; nobody can tell what was lost"
     causes = ", ".join(f"{cause} {hours(seconds)}" for cause, seconds in spent.lost.items() if seconds)
     return f"{told}, lost {hours(sum(spent.lost.values()))}" + (f" ({causes})" if causes else "")
-
-
-def hours(seconds: float | None) -> str:
-    """Accelerator-hours."""
-    return number(None if seconds is None else seconds / 3600, 1)
 
 
 command = command_of(

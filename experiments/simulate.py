@@ -41,7 +41,7 @@ from .scene import (
     setting,
     told_estimates,
 )
-from .screen import number, out, polled, print_table, share
+from .screen import hours, number, out, polled, print_table, share
 
 Oversized = Literal["refuse", "skip"]
 
@@ -233,11 +233,6 @@ def lost(row: Row) -> float | None:
     """Accelerator-seconds of work that was done in vain, for whatever cause."""
     causes = row["work"]["lost"]
     return None if causes is None else sum(causes.values())
-
-
-def hours(seconds: float | None) -> str:
-    """Accelerator-hours for a table."""
-    return number(None if seconds is None else seconds / 3600, 1)
 
 
 def known(rows: Sequence[Row]) -> dict[str, Callable[[Row], Text]]:

@@ -22,7 +22,7 @@ the fitted models of convergence and speed, for which estimates and profiles sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 
@@ -33,8 +33,10 @@ from ..envs.roster import Score
 from ..envs.vocabulary import Decision
 from ..traces.job import Job
 from .gangs import Changes, Claim, Pool, bounds
+from .memory import Memory
 from .needs import Needs
 from .preemptive import remaining
+from .ranked import submitted
 from .settling import Settling, small
 
 LOOKED_AT = 64
@@ -67,16 +69,23 @@ class Elastic:
     tick: float = 360.0
     longest_restart: float = 180.0
     needs: Needs = frozenset({"estimates", "elastic"})
-    _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)
+    _memory: Memory[Changes] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts and growths, and stops and shrinkings for those who come first."""
-        self._changes.last.follow(cluster)
-        yield from small(cluster, self.place)
-        pool = Pool.of(cluster, self._changes, self.rest)
+        pool = yield from self._begun(cluster)
         if not len(cluster.pending) and not any(len(rungs) > 1 for c in pool.runs for rungs in c.ladders.values()):
             return
         yield from self.settled(pool, cluster)
+
+    def _begun(self, cluster: ClusterView) -> Generator[Decision, None, Pool]:
+        """Starts who takes no accelerators, or a part of one; returns what there is to divide."""
+        self._changes(cluster).follow(cluster)
+        yield from small(cluster, self.place)
+        return Pool.of(cluster, self._changes(cluster), self.rest)
+
+    def _changes(self, cluster: ClusterView) -> Changes:
+        return self._memory.of(cluster, Changes)
 
     def settled(self, pool: Pool, cluster: ClusterView) -> Iterator[Decision]:
         """Divides what there is, and makes that real."""
@@ -84,7 +93,7 @@ class Elastic:
         kept = {claim.job.id for claim in given}
         others = [claim for claim in pool.runs if claim.job.id not in kept]
         for decision in Settling(cluster, self.place, self._worth).decisions(given, others):
-            self._changes.note(decision, cluster)
+            self._changes(cluster).note(decision, cluster)
             yield decision
 
     def divided(self, pool: Pool, cluster: ClusterView) -> list[Claim]:
@@ -188,11 +197,7 @@ def _least(job: Job) -> float:
     return pace(job, kind, bounds(job)[0], spread=False)
 
 
-def _submitted(job: Job, _: ClusterView) -> float:
-    return job.submit
-
-
 afs = Elastic(shortest, _shortest, apathetic)
 """AFS-L: the shorter gets more, unless the longer one's gain pays."""
-optimus = Elastic(_submitted, lambda claim: claim.job.submit, greedy)
+optimus = Elastic(submitted, lambda claim: claim.job.submit, greedy)
 """Optimus: each the least, then the largest gain in time left."""

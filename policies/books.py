@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..envs.cluster import ClusterView
 from ..envs.room import Room
-from ..envs.shares import WHOLE, thousandths
+from ..envs.shares import WHOLE, amount
 from ..envs.space import Space
 from ..envs.vocabulary import Placement
 from ..traces.job import Job
@@ -22,7 +22,6 @@ class Books:
     """The books of one session.
 
     Attributes:
-        session: whose ledger.
         paces: how fast jobs are.
         round: the number of the round.
         turned: when it began, seconds.
@@ -34,7 +33,6 @@ class Books:
         alone: job -> (seconds that its work would have taken alone, work that remained, its rate alone), as of then.
     """
 
-    session: Callable[[], ClusterView | None]
     paces: Paces
     round: float = -1.0
     turned: float = 0.0
@@ -138,10 +136,9 @@ class Choice:
         if job.id in self.of or job.gang * job.share > self.free[group] + 1e-9:
             return False
         if self._holdings is not None:
-            amount = job.gang * thousandths(job.share)
-            if not self._holdings.may(job.tenant, amount):
+            if not self._holdings.may(job.tenant, amount(job)):
                 return False
-            self._holdings.change(job.tenant, amount)
+            self._holdings.change(job.tenant, amount(job))
         self.of[job.id] = group
         self.free[group] -= job.gang * job.share
         return True

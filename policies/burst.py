@@ -34,7 +34,8 @@ from ..envs.vocabulary import Decision, Provision, Release
 from ..traces.job import Job
 from .backfill import easy
 from .cheapest import Cheapest
-from .governor import Governor, Memory, changed, pools, standing, wanted
+from .governor import Governor, changed, pools, standing, wanted
+from .memory import Memory
 from .needs import ESTIMATES, Needs
 from .orders import expected
 
@@ -47,10 +48,6 @@ class _Books:
     idle: dict[str, float] = field(default_factory=dict)
     counted: Counter[str] = field(default_factory=Counter)
     rests: dict[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, cluster: ClusterView) -> _Books:
-        return cls(pools(cluster))
 
     def count(self, cluster: ClusterView, until: float) -> None:
         """A pool that has fewer than it should had none, or took one away: it rests until then."""
@@ -93,7 +90,7 @@ class Burst(Governor):
     rest: float = 600.0
     wan: float = 0.125 * GB
     every: float | None = 60.0
-    _memory: Memory[_Books] = field(default_factory=lambda: Memory(_Books.of), init=False, repr=False, compare=False)
+    _memory: Memory[_Books] = field(default_factory=Memory, init=False, repr=False, compare=False)
     own: ClassVar[Needs] = frozenset({"pools"})
 
     def __post_init__(self) -> None:
@@ -111,7 +108,7 @@ class Burst(Governor):
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields the inner policy's decisions, then what is rented and given back."""
         yield from self.inner.decide(cluster)
-        if not (books := self._memory.of(cluster)).pools:
+        if not (books := self._memory.of(cluster, lambda: _Books(pools(cluster)))).pools:
             return
         books.count(cluster, cluster.now + self.rest)
         short = self._short(cluster, books)

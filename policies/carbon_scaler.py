@@ -34,20 +34,35 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..envs.cluster import ClusterView
-from ..envs.room import Room
 from ..envs.vocabulary import Decision, Preempt, Resize
-from ..traces.job import Job
 from .afs import Elastic, step
 from .gangs import Claim, Pool
+from .memory import Memory
 from .needs import Needs
 from .outlook import HOUR, Ahead, Outlook
-from .settling import allowed, shrunk, small
+from .ranked import submitted
+from .settling import allowed, shrunk
 from .slack import DAY, TWICE, Until, due
 
 FAR = 14 * DAY
 """Seconds beyond what a job needs at least that slots are looked at: nobody knows what comes after."""
 TINY = 1e-6
 """Seconds of work, and grams/kWh, that count as none."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is planned in a session, until something else is to be expected.
+
+    Attributes:
+        outlook: what is to be expected.
+        wanted: (job, group) -> how many rungs of its ladder there it is to have now.
+        asleep: jobs that wait and are to have nothing now.
+    """
+
+    outlook: Outlook
+    wanted: dict[tuple[int, str], int] = field(default_factory=dict)
+    asleep: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -63,72 +78,71 @@ class CarbonScaler(Elastic):
     slot: float = HOUR
     day: float = 24 * HOUR
     needs: Needs = frozenset({"estimates", "elastic", "carbon"})
-    _outlook: Outlook | None = field(default=None, init=False, repr=False, compare=False)
-    _wanted: dict[tuple[int, str], int] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _asleep: set[int] = field(default_factory=set, init=False, repr=False, compare=False)
+    _plans: Memory[_Plan] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields stops and shrinkings for those who are to have less, then starts and growths."""
-        outlook = self._outlook = self._outlook or Outlook(self.slot, self.day)
-        if outlook.follow(cluster):
-            self._wanted, self._asleep = {}, set()
-        self._changes.last.follow(cluster)
-        yield from small(cluster, self.place)
-        pool = Pool.of(cluster, self._changes, self.rest)
+        plan = self._plan(cluster)
+        if plan.outlook.follow(cluster):
+            plan.wanted, plan.asleep = {}, set()
+        pool = yield from self._begun(cluster)
         yield from self._less(pool, cluster)
         if len(cluster.pending) or any(len(rungs) > 1 for claim in pool.runs for rungs in claim.ladders.values()):
             yield from self.settled(pool, cluster)
 
+    def _plan(self, cluster: ClusterView) -> _Plan:
+        return self._plans.of(cluster, lambda: _Plan(Outlook(self.slot, self.day)))
+
     def line(self, pool: Pool, cluster: ClusterView) -> Iterator[Claim]:
         """The claims of those that wait and are to have something now, in order."""
+        plan = self._plan(cluster)
         for job in cluster.pending.by(self.waiting):
-            if job.gang and job.id not in self._asleep:
+            if job.gang and job.id not in plan.asleep:
                 claim = pool.waiting(job, cluster)
                 best = quickest(claim)
-                self._cut(claim)
+                self._cut(claim, plan)
                 if claim.ladders.get(best):
                     yield claim
                 else:
-                    self._asleep.add(job.id)
+                    plan.asleep.add(job.id)
 
     def _less(self, pool: Pool, cluster: ClusterView) -> Iterator[Decision]:
         """Stops and shrinks runs that are to have less than they have; the others stay in the pool."""
         runs, pool.runs = pool.runs, []
         for claim in runs:
-            decision = self._lessened(claim, pool, cluster.room)
+            decision = self._lessened(claim, pool, cluster)
             if decision is None:
                 pool.runs.append(claim)
             else:
-                self._changes.note(decision, cluster)
+                self._changes(cluster).note(decision, cluster)
                 yield decision
 
-    def _lessened(self, claim: Claim, pool: Pool, room: Room) -> Decision | None:
+    def _lessened(self, claim: Claim, pool: Pool, cluster: ClusterView) -> Decision | None:
         """What makes a run smaller, which then keeps what it is to have out of the pool; None if it is to stay."""
         assert claim.run is not None
         group, rungs = next(iter(claim.ladders.items()))
-        self._cut(claim)
+        self._cut(claim, self._plan(cluster))
         if not rungs or not claim.ladders[group]:
             return Preempt(claim.job.id) if rungs else None
         gang = claim.ladders[group][-1][0]
-        if gang >= claim.run.gang or not allowed(claim, smaller := shrunk(claim.run, gang), room):
+        if gang >= claim.run.gang or not allowed(claim, smaller := shrunk(claim.run, gang), cluster.room):
             return None
         pool.give(claim, group, len(claim.ladders[group]) - 1)
         return Resize(claim.job.id, smaller)
 
-    def _cut(self, claim: Claim) -> None:
+    def _cut(self, claim: Claim, plan: _Plan) -> None:
         """Takes from a claim's ladders what it is not to have now."""
         for group, rungs in claim.ladders.items():
-            if (key := (claim.job.id, group)) not in self._wanted:
-                self._wanted[key] = self._taken(claim, group, rungs)
-            claim.ladders[group] = rungs[: self._wanted[key]]
+            if (key := (claim.job.id, group)) not in plan.wanted:
+                plan.wanted[key] = self._taken(claim, group, rungs, plan.outlook)
+            claim.ladders[group] = rungs[: plan.wanted[key]]
 
-    def _taken(self, claim: Claim, group: str, rungs: Sequence[tuple[int, float]]) -> int:
+    def _taken(self, claim: Claim, group: str, rungs: Sequence[tuple[int, float]], outlook: Outlook) -> int:
         """How many rungs of a ladder a job is to have now."""
         job, left = claim.job, claim.left
         if not rungs or np.isnan(left) or job.share < 1:
             return min(len(rungs), 1)
-        assert self._outlook is not None
-        ahead, slowest = self._outlook.at(group), left / rungs[0][1]
+        ahead, slowest = outlook.at(group), left / rungs[0][1]
         end = min(due(job, self.until), ahead.now + slowest + FAR)
         if job.preemptible:
             return taken(rungs, left, ahead, end)
@@ -177,9 +191,5 @@ def _brings(claim: Claim) -> float:
     return (rate - claim.rate) * claim.job.gang / more
 
 
-def _submitted(job: Job, _: ClusterView) -> float:
-    return job.submit
-
-
-carbon_scaler = CarbonScaler(_submitted, lambda claim: claim.job.submit, efficient)
+carbon_scaler = CarbonScaler(submitted, lambda claim: claim.job.submit, efficient)
 """Wide in green hours, with deadlines of twice the estimate and a day more at most."""

@@ -38,7 +38,8 @@ from ..envs.session import Policy
 from ..envs.vocabulary import Decision, Provision, Release
 from .backfill import easy
 from .forecast import Forecast
-from .governor import Governor, Memory, pools, standing, wanted
+from .governor import Governor, pools, standing, wanted
+from .memory import Memory
 from .needs import Needs
 
 HOUR, SOON, KEEP = 6, 18, 12
@@ -116,12 +117,12 @@ class Ces(Governor):
     every: float = 600.0
     day: float = 86400.0
     own: ClassVar[Needs] = frozenset({"pools"})
-    _memory: Memory[_Halls] = field(default_factory=lambda: Memory(_Halls.of), init=False, repr=False, compare=False)
+    _memory: Memory[_Halls] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields the inner policy's decisions, then who wakes and who sleeps."""
         yield from self.inner.decide(cluster)
-        halls, busy = self._memory.of(cluster).free(cluster), standing(cluster)
+        halls, busy = self._memory.of(cluster, lambda: _Halls.of(cluster)).free(cluster), standing(cluster)
         asked = _asked(self, cluster, halls)
         for pool, hall in halls.items():
             nodes, used = hall.nodes, sum(node.id in busy for node in hall.nodes)
@@ -173,12 +174,12 @@ class Sleepy(Governor):
     idle: float = 600.0
     every: float | None = 60.0
     own: ClassVar[Needs] = frozenset({"pools"})
-    _memory: Memory[_Halls] = field(default_factory=lambda: Memory(_Halls.of), init=False, repr=False, compare=False)
+    _memory: Memory[_Halls] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields the inner policy's decisions, then who wakes and who sleeps."""
         yield from self.inner.decide(cluster)
-        halls, busy = self._memory.of(cluster).free(cluster), standing(cluster)
+        halls, busy = self._memory.of(cluster, lambda: _Halls.of(cluster)).free(cluster), standing(cluster)
         asked, states = _asked(self, cluster, halls), cluster.estate.states
         for pool, hall in halls.items():
             idle = [node.id for node in hall.nodes if states[node.id] == "up" and node.id not in busy]

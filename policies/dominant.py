@@ -24,11 +24,6 @@ def priority(job: Job) -> float:
     return job.priority or 0.0
 
 
-def amount(job: Job) -> int:
-    """Thousandths of an accelerator that a job asks for."""
-    return job.gang * thousandths(job.share)
-
-
 def held(run: Running) -> int:
     """Thousandths of an accelerator that a run holds."""
     return width(run.holds) * thousandths(run.share)

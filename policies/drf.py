@@ -48,10 +48,11 @@ from ..envs.placement import Place, packed
 from ..envs.reclaims import to_come
 from ..envs.room import Room
 from ..envs.roster import Columns, Running
+from ..envs.shares import amount
 from ..envs.space import Space
-from ..envs.vocabulary import Decision, InvalidDecision, Placement, Preempt, Start
+from ..envs.vocabulary import Decision, Placement, Preempt, Start
 from ..traces.job import Job
-from .dominant import DominantShares, Line, amount, held, lines, priority, stands
+from .dominant import DominantShares, Line, held, lines, priority, stands
 from .leases import gives_way
 from .needs import Needs
 from .ranked import Rows, fitting
@@ -72,15 +73,6 @@ def least_urgent(running: Running, _: ClusterView) -> float:
 def last_first(run: Running) -> tuple[float, float, int]:
     """In which order the runs of a tenant are asked to stop: the lowest priority, then the newest."""
     return priority(run.job), -run.since, -run.order
-
-
-def _took(room: Space, job: Job, placement: Placement) -> bool:
-    """Takes a placement in a room, if it is free there."""
-    try:
-        room.take(job, placement)
-    except InvalidDecision:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,12 +245,12 @@ class _Filling:
         """Where a job can stand, which it then has in the room that is to come, and whether it can stand there now."""
         room, then, place = self.cluster.room, self.then, self.policy.place
         placement = place(job, room)
-        if then is None or (placement is not None and _took(then, job, placement)):
+        if then is None or (placement is not None and then.took(job, placement)):
             return placement, True
         if not self.coming or (placement := place(job, then)) is None:
             return None, False
         then.take(job, placement)
-        return placement, _took(room.scratch(), job, placement)
+        return placement, room.scratch().took(job, placement)
 
     def _leavers(self, job: Job, ahead: float) -> tuple[Placement | None, list[Running]]:
         """The place that a job has in the room that is to come, and who has to leave for it."""

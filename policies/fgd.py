@@ -16,10 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from weakref import ReferenceType, ref
 
 import numpy as np
-import numpy.typing as npt
 
 from ..envs.cluster import ClusterView
 from ..envs.graded import Graded
@@ -29,6 +27,7 @@ from ..envs.survey import Bools, Ints, Survey
 from ..envs.vocabulary import Decision
 from ..traces.job import Job, Shape
 from .fragmentation import POPULAR, Fragments, Workload
+from .memory import Memory
 from .needs import NOTHING, Needs
 from .ranked import Order, Ranked, submitted
 
@@ -142,8 +141,46 @@ def _without(left: Ints, count: int) -> Ints:
 
 
 @dataclass(slots=True)
+class _Seen:
+    """What is remembered of a session.
+
+    Attributes:
+        place: by what is expected, None while nothing is.
+        counts: shape -> jobs of it that were seen.
+        jobs: shape -> the first of them.
+        noted: which jobs were seen, by order of submission.
+        next: how many are to have been seen when the expected workload is looked at anew.
+    """
+
+    place: Graded | None = None
+    counts: dict[Shape, int] = field(default_factory=dict)
+    jobs: dict[Shape, Job] = field(default_factory=dict)
+    noted: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    next: float = 1.0
+
+    def note(self, cluster: ClusterView) -> None:
+        """Notes jobs that were not seen before."""
+        for columns, jobs in (
+            (cluster.pending.columns, cluster.pending.__getitem__),
+            (cluster.running.columns, lambda key: cluster.running[key].job),
+        ):
+            orders = columns.order.astype(np.intp)
+            if len(orders) and (last := int(orders.max())) >= len(self.noted):
+                self.noted = np.append(self.noted, np.zeros(last + 64, np.bool_))
+            for row in np.flatnonzero(~self.noted[orders]):
+                job = jobs(columns.keys[row])
+                self.jobs.setdefault(job.shape, job)
+                self.counts[job.shape] = self.counts.get(job.shape, 0) + 1
+            self.noted[orders] = True
+
+    def workload(self, popular: float) -> Workload:
+        """The commonest shapes, up to this part of the jobs seen."""
+        return Workload.counted([*self.jobs.values()], [*self.counts.values()], popular)
+
+
+@dataclass(slots=True)
 class Fgd:
-    """Starts jobs in an order, each where it fragments least. What it has seen it forgets with another cluster.
+    """Starts jobs in an order, each where it fragments least. What it has seen goes with the session.
 
     Attributes:
         order: whom to look at first.
@@ -160,49 +197,26 @@ class Fgd:
     popular: float = POPULAR
     steps: int | None = STEPS
     needs: Needs = NOTHING
-    _room: ReferenceType[Room] | None = field(default=None, repr=False)
-    _place: Graded | None = field(default=None, repr=False)
-    _counts: dict[Shape, int] = field(default_factory=dict, repr=False)
-    _jobs: dict[Shape, Job] = field(default_factory=dict, repr=False)
-    _noted: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_), repr=False)
-    _next: float = field(default=1.0, repr=False)
+    _memory: Memory[_Seen] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts until nobody fits, or until the line is blocked."""
-        self._look(cluster)
-        if self._place is not None:
-            yield from Ranked(self.order, self._place, self.strict).decide(cluster)
+        seen = self._memory.of(cluster, _Seen)
+        self._look(seen, cluster)
+        if seen.place is not None:
+            yield from Ranked(self.order, seen.place, self.strict).decide(cluster)
 
-    def _look(self, cluster: ClusterView) -> None:
+    def _look(self, seen: _Seen, cluster: ClusterView) -> None:
         """Notes jobs it has not seen, and now and then what they tell of those to come."""
-        if self._room is None or self._room() is not cluster.room:
-            self._room, self._place, self._next = ref(cluster.room), None, 1.0
-            self._counts, self._jobs, self._noted = {}, {}, np.zeros(0, np.bool_)
         if self.workload is None:
-            self._note(cluster)
-        if self.workload is not None and self._place is None:
-            self._place = Graded(Gradient(self.workload, cluster.room, self.steps))
-        elif self.workload is None and sum(self._counts.values()) >= self._next:
-            self._expect(cluster.room)
+            seen.note(cluster)
+            if (count := sum(seen.counts.values())) >= seen.next:
+                seen.next, seen.place = count * GROWTH, self._place(seen.workload(self.popular), cluster.room)
+        elif seen.place is None:
+            seen.place = self._place(self.workload, cluster.room)
 
-    def _note(self, cluster: ClusterView) -> None:
-        for columns, jobs in (
-            (cluster.pending.columns, cluster.pending.__getitem__),
-            (cluster.running.columns, lambda key: cluster.running[key].job),
-        ):
-            orders = columns.order.astype(np.intp)
-            if len(orders) and (last := int(orders.max())) >= len(self._noted):
-                self._noted = np.append(self._noted, np.zeros(last + 64, np.bool_))
-            for row in np.flatnonzero(~self._noted[orders]):
-                job = jobs(columns.keys[row])
-                self._jobs.setdefault(job.shape, job)
-                self._counts[job.shape] = self._counts.get(job.shape, 0) + 1
-            self._noted[orders] = True
-
-    def _expect(self, room: Room) -> None:
-        self._next = sum(self._counts.values()) * GROWTH
-        workload = Workload.counted([*self._jobs.values()], [*self._counts.values()], self.popular)
-        self._place = Graded(Gradient(workload, room, self.steps))
+    def _place(self, workload: Workload, room: Room) -> Graded:
+        return Graded(Gradient(workload, room, self.steps))
 
 
 fgd = Fgd()

@@ -29,14 +29,36 @@ from ..envs.placement import Place, packed
 from ..envs.roster import Running
 from ..envs.vocabulary import Decision, Move, Placement, Preempt, Resize, Start
 from .gangs import Changes, Claim, Pool
+from .memory import Memory, forget
 from .needs import NOTHING, Needs
 from .pairs import HALF, Pairs
 from .ranked import fitting
 from .settling import Settling, allowed, resized, shrunk, small
-from .turns import Recall
 
 WORTH = 1.05
 """A move must make a gang at least so many times as fast."""
+
+
+@dataclass(slots=True)
+class _Turns:
+    """What is remembered of a session: who was changed or stopped when, who is paired, and when a turn last ended."""
+
+    changes: Changes = field(default_factory=Changes)
+    stopped: dict[int, float] = field(default_factory=dict)
+    pairs: Pairs = field(default_factory=Pairs)
+    last: float = -np.inf
+
+    def follow(self, cluster: ClusterView) -> None:
+        """Forgets jobs that are gone, and notes what the meter says."""
+        self.changes.follow(cluster)
+        forget(self.stopped, cluster)
+        self.pairs.look(cluster)
+
+    def note(self, decision: Decision, cluster: ClusterView) -> None:
+        """Notes what is about to be decided."""
+        if isinstance(decision, Preempt):
+            self.stopped[decision.job] = cluster.now
+        self.changes.note(decision, cluster)
 
 
 @dataclass
@@ -53,29 +75,27 @@ class Gandiva:
     place: Place = packed
     longest_restart: float = 180.0
     needs: Needs = NOTHING
-    _pairs: Pairs = field(default_factory=Pairs, init=False, repr=False, compare=False)
-    _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)
-    _stopped: Recall[float] = field(default_factory=Recall, init=False, repr=False, compare=False)
-    _session: object = field(default=None, init=False, repr=False, compare=False)
-    _turn: float = field(default=-np.inf, init=False, repr=False, compare=False)
+    _memory: Memory[_Turns] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts, alone or in pairs, and at the end of a quantum stops, moves and other gangs."""
-        self._changes.last.follow(cluster)
-        self._stopped.follow(cluster)
-        self._pairs.look(cluster)
+        turns = self._turns(cluster)
+        turns.follow(cluster)
         yield from small(cluster, self.place)
-        over = self._session is not cluster or cluster.now >= self._turn + self.tick
+        over = cluster.now >= turns.last + self.tick
         if over:
-            self._session, self._turn = cluster, cluster.now
+            turns.last = cluster.now
         for decision in self._all(cluster, over):
-            self._note(decision, cluster)
+            turns.note(decision, cluster)
             yield decision
+
+    def _turns(self, cluster: ClusterView) -> _Turns:
+        return self._memory.of(cluster, _Turns)
 
     def _all(self, cluster: ClusterView, over: bool) -> Iterator[Decision]:
         if over:
-            yield from self._pairs.parted(cluster)
-        yield from self._pairs.joined(cluster)
+            yield from self._turns(cluster).pairs.parted(cluster)
+        yield from self._turns(cluster).pairs.joined(cluster)
         if Resize in cluster.does and len(cluster.pending):
             yield from self._shrunk(cluster)
         yield from self._served(cluster, self.tick if over else np.inf)
@@ -87,7 +107,7 @@ class Gandiva:
     def _served(self, cluster: ClusterView, rest: float) -> Iterator[Decision]:
         if not len(cluster.pending):
             return
-        pool = Pool.of(cluster, self._changes, rest, rigid=True)
+        pool = Pool.of(cluster, self._turns(cluster).changes, rest, rigid=True)
         given = []
         for claim in self._line(pool, cluster):
             if (group := pool.open(claim)) is not None:
@@ -103,7 +123,8 @@ class Gandiva:
     def _line(self, pool: Pool, cluster: ClusterView) -> Iterator[Claim]:
         """Those that wait, who has longest first, and then those that run, who began last first."""
         columns = cluster.pending.columns
-        since = np.array([self._stopped.of.get(key, -1.0) for key in columns.keys])
+        stopped = self._turns(cluster).stopped
+        since = np.array([stopped.get(key, -1.0) for key in columns.keys])
         since = np.maximum(since, columns.submit)
         rows = np.flatnonzero((columns.gang > 0) & (columns.gang <= max(pool.left.values(), default=0)))
         keys = [columns.keys[row] for row in rows[np.lexsort((columns.order[rows], since[rows]))].tolist()]
@@ -113,7 +134,7 @@ class Gandiva:
     def _paired(self, start: Start, given: set[int], cluster: ClusterView) -> Iterator[Start]:
         """A start, with that of who goes best with it, if that pays."""
         job = cluster.pending[start.job]
-        partner = self._pairs.partner(job, start.placement, given, cluster)
+        partner = self._turns(cluster).pairs.partner(job, start.placement, given, cluster)
         if partner is None:
             yield start
         else:
@@ -132,7 +153,7 @@ class Gandiva:
 
     def _grown(self, cluster: ClusterView) -> Iterator[Decision]:
         """Into what is idle, the smallest gang first, where that pays."""
-        pool = Pool.of(cluster, self._changes, self.tick)
+        pool = Pool.of(cluster, self._turns(cluster).changes, self.tick)
         able = []
         for claim in pool.runs:
             ((group, rungs),) = claim.ladders.items()
@@ -147,8 +168,8 @@ class Gandiva:
         yield from Settling(cluster, self.place, _worth).decisions(given, [])
 
     def _rested(self, run: Running, cluster: ClusterView) -> bool:
-        free = run.job.preemptible and run.share == 1 and not run.stopping and run.goes is None
-        return free and run.since < cluster.now and self._changes.since(run) <= cluster.now - self.tick
+        rested = run.preemptible and run.share == 1
+        return rested and run.since < cluster.now and self._turns(cluster).changes.since(run) <= cluster.now - self.tick
 
     def _moves(self, cluster: ClusterView) -> Iterator[Move]:
         for run in [run for run in cluster.running if len(run.placement) > 1]:
@@ -167,11 +188,6 @@ class Gandiva:
         pays = at(run.job, placement, room) >= WORTH * at(run.job, run.placement, room)
         claim = Claim(run.job, run, 0.0, {})
         return placement if pays and movable(run, run.gang, cluster) and allowed(claim, placement, room) else None
-
-    def _note(self, decision: Decision, cluster: ClusterView) -> None:
-        if isinstance(decision, Preempt):
-            self._stopped.of[decision.job] = cluster.now
-        self._changes.note(decision, cluster)
 
 
 def _worth(claim: Claim) -> bool:

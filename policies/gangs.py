@@ -23,7 +23,8 @@ from ..envs.space import Space
 from ..envs.throughputs import opened
 from ..envs.vocabulary import Decision, Move, Resize, Start
 from ..traces.job import Job
-from .turns import Recall
+from .leases import gives_way
+from .memory import forget
 
 TINY = 1e-9
 """Seconds: what began in this very moment is let alone, whatever the rest."""
@@ -78,32 +79,36 @@ class Changes:
         last: job -> (when that run began, when it changed, seconds of work done until then, changes in all).
     """
 
-    last: Recall[tuple[float, float, float, int]] = field(default_factory=Recall)
+    last: dict[int, tuple[float, float, float, int]] = field(default_factory=dict)
+
+    def follow(self, cluster: ClusterView) -> None:
+        """Forgets jobs that are gone."""
+        forget(self.last, cluster)
 
     def since(self, run: Running) -> float:
         """When a run began, or changed last."""
-        began, changed, _, _ = self.last.of.get(run.job.id, (-1.0, -1.0, 0.0, 0))
+        began, changed, _, _ = self.last.get(run.job.id, (-1.0, -1.0, 0.0, 0))
         return changed if began == run.since else run.since
 
     def done(self, run: Running, cluster: ClusterView) -> float:
         """Seconds of work that a run is likely to have done, by public paces of the gangs that it had."""
-        began, changed, done, _ = self.last.of.get(run.job.id, (-1.0, -1.0, 0.0, 0))
+        began, changed, done, _ = self.last.get(run.job.id, (-1.0, -1.0, 0.0, 0))
         if began != run.since:
             changed, done = run.since, run.attained
         return done + (cluster.now - changed) * at(run.job, run.placement, cluster.room)
 
     def count(self, job: int) -> int:
         """How often a job was started or changed."""
-        return self.last.of.get(job, (0.0, 0.0, 0.0, 0))[3]
+        return self.last.get(job, (0.0, 0.0, 0.0, 0))[3]
 
     def note(self, decision: Decision, cluster: ClusterView) -> None:
         """Notes what is about to be decided."""
         match decision:
             case Resize(key) | Move(key):
                 run = cluster.running[key]
-                self.last.of[key] = run.since, cluster.now, self.done(run, cluster), self.count(key) + 1
+                self.last[key] = run.since, cluster.now, self.done(run, cluster), self.count(key) + 1
             case Start(key):
-                self.last.of[key] = cluster.now, cluster.now, cluster.attained(key), self.count(key) + 1
+                self.last[key] = cluster.now, cluster.now, cluster.attained(key), self.count(key) + 1
             case _:
                 pass
 
@@ -133,7 +138,7 @@ class Pool:
         If all are `rigid` those that were packed have part in it too: they are stopped at most.
         """
         room, elastic = coming(cluster), Resize in cluster.does and not rigid
-        free = [run for run in cluster.running if _free(run) and (run.share == 1 or (rigid and run.job.share == 1))]
+        free = [run for run in cluster.running if gives_way(run) and (run.share == 1 or (rigid and run.job.share == 1))]
         runs = [run for run in free if changes.since(run) <= cluster.now - max(rest, TINY)]
         for run in runs:
             room.release(run)
@@ -179,10 +184,6 @@ def coming(cluster: ClusterView) -> Space:
         if run.goes is not None and not run.stopping:
             room.settle(run.job, run.holds, run.goes, run.share)
     return room
-
-
-def _free(run: Running) -> bool:
-    return run.job.preemptible and run.gang > 0 and not run.stopping and run.goes is None
 
 
 def _running(run: Running, room: Room, elastic: bool, law: Speed, done: float) -> Claim:

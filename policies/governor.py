@@ -6,10 +6,9 @@ At the command line `burst(easy(sjf))` is a governor over a policy, and governor
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, ClassVar, Generic, TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import Any, ClassVar, cast
 
 from ..envs.cluster import ClusterView
 from ..envs.nodes import Node
@@ -20,8 +19,6 @@ from ..envs.space import Space
 from ..envs.vocabulary import Provision
 from ..traces.job import Job, Shape
 from .needs import NOTHING, Needs
-
-S = TypeVar("S")
 
 
 class Governor:
@@ -71,28 +68,6 @@ def changed(policy: Any, **change: Any) -> Policy | None:
         return cast(Policy, replace(policy, **change))
     inner = changed(cast(Any, policy).inner, **change) if "inner" in named else None
     return None if inner is None else cast(Policy, replace(policy, inner=inner))
-
-
-class Memory(Generic[S]):
-    """What a policy remembers of each session in which it decides. It goes with the session, and a copy is empty.
-
-    Args:
-        make: makes what is remembered of a session that has just begun, or in whose middle the policy is called, of
-            its ledger.
-    """
-
-    def __init__(self, make: Callable[[ClusterView], S]) -> None:
-        self._make = make
-        self._of: WeakKeyDictionary[ClusterView, S] = WeakKeyDictionary()
-
-    def of(self, cluster: ClusterView) -> S:
-        """What is remembered of the session with this ledger."""
-        if (found := self._of.get(cluster)) is None:
-            found = self._of[cluster] = self._make(cluster)
-        return found
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._make,)
 
 
 def pools(cluster: ClusterView) -> dict[str, list[Node]]:

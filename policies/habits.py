@@ -8,7 +8,7 @@ from ..envs.cluster import ClusterView
 from ..envs.roster import Running
 from ..envs.shares import WHOLE, thousandths
 from ..traces.job import Job
-from .turns import Recall
+from .memory import forget
 
 MOST_KIN = 4096
 """Kin that are remembered."""
@@ -30,23 +30,20 @@ class Habit:
 
 @dataclass
 class Habits:
-    """Habits of the jobs of one session, and of their kin; with another session they are forgotten."""
+    """Habits of the jobs of one session, and of their kin."""
 
-    _seen: Recall[Habit] = field(default_factory=Recall, init=False)
+    _seen: dict[int, Habit] = field(default_factory=dict, init=False)
     _kin: dict[object, Habit] = field(default_factory=dict, init=False)
     _looked: dict[str, float] = field(default_factory=dict, init=False)
 
     def of(self, job: Job) -> Habit | None:
         """What was seen of a job, else of its kin, else None."""
-        own = self._seen.of.get(job.id)
+        own = self._seen.get(job.id)
         return own if own is not None else self._kin.get(kin(job))
 
     def look(self, cluster: ClusterView, least: float) -> None:
         """Notes what the meter has said of runs that are alone and began `least` seconds ago."""
-        before = self._seen.of
-        self._seen.follow(cluster)
-        if self._seen.of is not before:
-            self._kin, self._looked = {}, {}
+        forget(self._seen, cluster)
         for run in cluster.running if cluster.meter.seen else ():
             if cluster.now - run.since >= least and run.gang and run.goes is None and alone(run, cluster):
                 self._note(run, cluster)
@@ -60,8 +57,8 @@ class Habits:
                 continue
             self._looked[accelerator] = seen.since
             if seen.sample.busy is not None:
-                habit = self._seen.of.get(run.job.id, Habit()).after(seen.sample.busy, seen.sample.memory)
-                self._seen.of[run.job.id] = habit
+                habit = self._seen.get(run.job.id, Habit()).after(seen.sample.busy, seen.sample.memory)
+                self._seen[run.job.id] = habit
                 if (whose := kin(run.job)) is not None:
                     self._kin.pop(whose, None)
                     self._kin[whose] = habit

@@ -13,7 +13,7 @@ from ..envs.placement import Place
 from ..envs.room import Room
 from ..envs.roster import Running
 from ..envs.space import Space
-from ..envs.vocabulary import Decision, InvalidDecision, Placement, Start
+from ..envs.vocabulary import Decision, Placement, Start
 from ..traces.job import Job, Shape
 from .crowd import kind_of
 from .ranked import fitting, in_order, submitted
@@ -24,7 +24,7 @@ Seats = dict[int, Placement]
 
 def gives_way(running: Running) -> bool:
     """Whether a run may be stopped now: it holds accelerators, may be stopped at all, and is not on its way already."""
-    return running.job.gang > 0 and running.job.preemptible and not running.stopping and running.goes is None
+    return running.job.gang > 0 and running.preemptible
 
 
 def seats(jobs: Iterable[Job], place: Place, room: Space) -> Seats:
@@ -39,11 +39,7 @@ def seats(jobs: Iterable[Job], place: Place, room: Space) -> Seats:
 
 def stays(running: Running, room: Space) -> bool:
     """Whether a run that has lost its turn can stay, as nobody wants its place. Then it takes it again."""
-    try:
-        room.take(running.job, running.placement, running.share)
-    except InvalidDecision:
-        return False
-    return True
+    return room.took(running.job, running.placement, running.share)
 
 
 def seated(awaited: Seats, cluster: ClusterView) -> Iterator[Decision]:
@@ -53,19 +49,11 @@ def seated(awaited: Seats, cluster: ClusterView) -> Iterator[Decision]:
     room = cluster.room.scratch()
     leaving = any(running.stopping or running.goes for running in cluster.running)
     for key, placement in list(awaited.items()):
-        if key in cluster.pending and _fits(cluster.pending[key], placement, room):
+        if key in cluster.pending and room.took(cluster.pending[key], placement):
             del awaited[key]
             yield Start(key, placement)
         elif key not in cluster.running and key not in cluster.held and not (leaving and key in cluster.pending):
             del awaited[key]
-
-
-def _fits(job: Job, placement: Placement, room: Space) -> bool:
-    try:
-        room.take(job, placement)
-    except InvalidDecision:
-        return False
-    return True
 
 
 def filled(

@@ -36,9 +36,10 @@ from ..envs.kinds import kind as facts
 from ..envs.placement import Place, consolidated
 from ..envs.profiles import builtin, facts_of
 from ..envs.roster import Running
-from ..envs.vocabulary import Decision, InvalidDecision, Placement, Start
+from ..envs.vocabulary import Decision, Placement, Start
 from ..traces.job import Job, Shape
-from .habits import Habits, alone
+from .habits import Habit, Habits, alone
+from .memory import Memory
 from .needs import ESTIMATES, Needs
 from .orders import area
 from .ranked import Formula, Ranked, fitting, in_order
@@ -75,14 +76,14 @@ class Lucid:
     profiling: float = 200.0
     tick: float = 200.0
     needs: Needs = ESTIMATES
-    _habits: Habits = field(default_factory=Habits, init=False, repr=False, compare=False)
+    _habits: Memory[Habits] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts, some of them beside others."""
         if cluster.room.fits is None or cluster.room.tenants is not None:
             yield from Ranked(ORDER, self.place, strict=False).decide(cluster)
             return
-        self._habits.look(cluster, self.profiling)
+        self._habits.of(cluster, Habits).look(cluster, self.profiling)
         if len(cluster.pending):
             yield from self._starts(cluster)
 
@@ -107,7 +108,7 @@ class Lucid:
     def _add(self, run: Running, hosts: Hosts, cluster: ClusterView) -> None:
         """Adds a run to those that could have somebody beside them, if it could."""
         kind = cluster.room.kind_of(run.placement[0][1][0]) if self._open(run, cluster) else None
-        if kind is not None and (score := self.score(run.job, kind)) is not None:
+        if kind is not None and (score := self._score(run.job, kind, cluster)) is not None:
             hosts.setdefault((run.gang, run.job.tenant, kind, score), []).append(run)
 
     def _host(self, job: Job, hosts: Hosts, cluster: ClusterView) -> Running | None:
@@ -115,7 +116,7 @@ class Lucid:
         for (gang, tenant, kind, score), runs in hosts.items():
             if job.share < 1 or gang != job.gang or tenant != job.tenant:
                 continue
-            mine = self.score(job, kind)
+            mine = self._score(job, kind, cluster)
             if mine is not None and mine + score <= self.budget:
                 for run in runs:
                     if self._suits(job, run, kind, cluster):
@@ -147,34 +148,36 @@ class Lucid:
         """Whether a waiting job, whose score is low enough, can be packed with a run."""
         if area(job) > PATIENCE * area(run.job) or not self._holds(job, run, kind, cluster):
             return False
-        try:
-            cluster.room.scratch().take(job, run.placement, HALF)
-        except InvalidDecision:
-            return False
-        return True
+        return cluster.room.scratch().took(job, run.placement, HALF)
 
     def _holds(self, job: Job, run: Running, kind: str, cluster: ClusterView) -> bool:
         """Whether the memory of an accelerator holds both; not if nobody knows."""
         bay = cluster.room.bays[cluster.room.seat[run.placement[0][1][0]][0]]
         known = facts(kind)
         has = bay.memory if bay.memory is not None or known is None else known.memory
-        mine, other = self._memory(job), self._memory(run.job)
+        mine, other = self._memory(job, cluster), self._memory(run.job, cluster)
         return mine is not None and other is not None and has is not None and mine + other <= has
 
-    def _memory(self, job: Job) -> int | None:
+    def _memory(self, job: Job, cluster: ClusterView) -> int | None:
         """Bytes that a job keeps: as it says, else as seen, else its family's."""
-        seen, known = self._habits.of(job), facts_of(job.profile)
+        seen, known = self._seen(job, cluster), facts_of(job.profile)
         found = job.memory if job.memory is not None or seen is None else seen.memory
         return found if found is not None or known is None else known.memory
 
-    def score(self, job: Job, kind: str) -> int | None:
-        """The sharing score of a job on a kind, None while nobody knows."""
-        known = facts_of(job.profile)
-        if known is not None and (kept := known.kept.get(builtin().kind(kind))):
-            return sum(fmean(kept.values()) < part for part in KEEPS)
-        habit = self._habits.of(job)
-        busy = habit.busy if habit is not None else None if known is None else known.busy
-        return None if busy is None else int(busy >= TINY) + int(busy >= MEDIUM)
+    def _score(self, job: Job, kind: str, cluster: ClusterView) -> int | None:
+        return score(job, kind, self._seen(job, cluster))
+
+    def _seen(self, job: Job, cluster: ClusterView) -> Habit | None:
+        return self._habits.of(cluster, Habits).of(job)
+
+
+def score(job: Job, kind: str, seen: Habit | None = None) -> int | None:
+    """The sharing score of a job on a kind, None while nobody knows; by what was `seen` of it or of its kin."""
+    known = facts_of(job.profile)
+    if known is not None and (kept := known.kept.get(builtin().kind(kind))):
+        return sum(fmean(kept.values()) < part for part in KEEPS)
+    busy = seen.busy if seen is not None else None if known is None else known.busy
+    return None if busy is None else int(busy >= TINY) + int(busy >= MEDIUM)
 
 
 def _halves(job: Job, placement: Placement) -> bool:

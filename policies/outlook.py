@@ -132,7 +132,7 @@ class Diary:
 
 @dataclass(slots=True)
 class Outlook:
-    """The diaries of all sites whose carbon intensity is told.
+    """The diaries of all sites whose carbon intensity is told in one session.
 
     Attributes:
         slot: seconds.
@@ -146,15 +146,11 @@ class Outlook:
     _diaries: dict[str, Diary] = field(default_factory=dict)
     _ahead: dict[str, Ahead] = field(default_factory=dict)
     _likely: dict[tuple[str, ...], str] = field(default_factory=dict)
-    _cluster: object = None
     _now: float = -1.0
 
     def follow(self, cluster: ClusterView) -> bool:
         """Notes what holds now; whether anything else is to be expected than at the last look."""
-        fresh = self._cluster is not cluster or cluster.now < self._now
-        if fresh:
-            self._cluster, self._diaries = cluster, {}
-        turned = fresh or cluster.now // self.slot != self._now // self.slot
+        turned = cluster.now // self.slot != self._now // self.slot
         self._now = cluster.now
         for site, price in cluster.meter.prices.items():
             if price.grams_per_kwh is not None:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from ..envs.cluster import ClusterView
 from ..envs.profiles import builtin
 from ..envs.roster import Running
-from ..envs.vocabulary import InvalidDecision, Placement, Preempt, Start
+from ..envs.vocabulary import Placement, Preempt, Start
 from ..traces.job import Job
 from .habits import Habits, alone, kin
-from .turns import Recall
+from .ranked import submitted
 
 HALF = 0.5
 FULL = 0.95
@@ -42,14 +42,9 @@ class Pairs:
     least: float = 60.0
     _habits: Habits = field(default_factory=Habits, init=False)
     _apart: dict[frozenset[object], None] = field(default_factory=dict, init=False)
-    _session: Recall[None] = field(default_factory=Recall, init=False)
 
     def look(self, cluster: ClusterView) -> None:
         """Notes what the meter says."""
-        before = self._session.of
-        self._session.follow(cluster)
-        if self._session.of is not before:
-            self._apart = {}
         self._habits.look(cluster, self.least)
 
     def worth(self, one: Job, other: Job, kind: str) -> float:
@@ -69,7 +64,7 @@ class Pairs:
         if kind is None or job.share < 1 or not packs(cluster):
             return None
         best, most = None, self.pays
-        for other in cluster.pending.first(_submitted, LOOKED_AT):
+        for other in cluster.pending.first(submitted, LOOKED_AT):
             alike = other.gang == job.gang and other.tenant == job.tenant and other.share == 1 and other.id != job.id
             worth = self.worth(job, other, kind) if alike and other.id not in without else 0.0
             if worth > most and _fit((job, other), placement, cluster):
@@ -85,7 +80,7 @@ class Pairs:
             if kind is None or run.goes is not None or not alone(run, cluster):
                 continue
             best, most = None, self.pays
-            for other in cluster.pending.first(_submitted, LOOKED_AT):
+            for other in cluster.pending.first(submitted, LOOKED_AT):
                 alike = other.gang == run.gang and other.tenant == run.job.tenant and other.share == 1
                 worth = self.worth(run.job, other, kind) if alike else 0.0
                 if worth > most and _fit((other,), run.placement, cluster):
@@ -141,13 +136,4 @@ def _full(run: Running, cluster: ClusterView) -> bool:
 def _fit(jobs: tuple[Job, ...], placement: Placement, cluster: ClusterView) -> bool:
     """Whether these may stand on one place, half each."""
     trial = cluster.room.scratch()
-    try:
-        for job in jobs:
-            trial.take(job, placement, HALF)
-    except InvalidDecision:
-        return False
-    return True
-
-
-def _submitted(job: Job, _: ClusterView) -> float:
-    return job.submit
+    return all(trial.took(job, placement, HALF) for job in jobs)

@@ -33,6 +33,7 @@ from ..envs.roster import Floats
 from ..envs.vocabulary import Decision
 from ..traces.job import Job
 from .gangs import Changes, Claim, Pool
+from .memory import Memory
 from .needs import Needs
 from .settling import Settling, small
 
@@ -43,6 +44,14 @@ SLIGHTLY = 1e-9
 
 Options = tuple[tuple[int, float], ...]
 """(accelerators, what they cost), nothing first."""
+
+
+@dataclass(slots=True)
+class _Rounds:
+    """What is remembered of a session: what was changed, and when the last round began, seconds."""
+
+    changes: Changes = field(default_factory=Changes)
+    last: float = -np.inf
 
 
 @dataclass
@@ -65,26 +74,28 @@ class Pollux:
     law: Speed = field(default_factory=Speed)
     longest_restart: float = 180.0
     needs: Needs = frozenset({"elastic"})
-    _changes: Changes = field(default_factory=Changes, init=False, repr=False, compare=False)
-    _session: object = field(default=None, init=False, repr=False, compare=False)
-    _round: float = field(default=-np.inf, init=False, repr=False, compare=False)
+    _memory: Memory[_Rounds] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts of small jobs, and once a round what makes the division real."""
-        self._changes.last.follow(cluster)
+        rounds = self._rounds(cluster)
+        rounds.changes.follow(cluster)
         yield from small(cluster, self.place)
-        if self._session is cluster and cluster.now < self._round + self.tick and len(cluster.running):
+        if cluster.now < rounds.last + self.tick and len(cluster.running):
             return
-        self._session, self._round = cluster, cluster.now
-        pool = Pool.of(cluster, self._changes, self.rest, law=self.law)
+        rounds.last = cluster.now
+        pool = Pool.of(cluster, rounds.changes, self.rest, law=self.law)
         if not len(cluster.pending) and not any(len(rungs) > 1 for c in pool.runs for rungs in c.ladders.values()):
             return
         given = self.divided(pool, cluster)
         kept = {claim.job.id for claim in given}
         others = [claim for claim in pool.runs if claim.job.id not in kept]
         for decision in Settling(cluster, self.place, lambda _: True).decisions(given, others):
-            self._changes.note(decision, cluster)
+            rounds.changes.note(decision, cluster)
             yield decision
+
+    def _rounds(self, cluster: ClusterView) -> _Rounds:
+        return self._memory.of(cluster, _Rounds)
 
     def divided(self, pool: Pool, cluster: ClusterView) -> list[Claim]:
         """Gives out what there is; those who got something, runs first, then those who had least."""
@@ -111,7 +122,7 @@ class Pollux:
 
     def _changed(self, job: Job, cluster: ClusterView) -> float:
         """The part of its speed that a job keeps if it is changed once more."""
-        age, before = cluster.now - job.submit, max(self._changes.count(job.id) - 1, 0)
+        age, before = cluster.now - job.submit, max(self._rounds(cluster).changes.count(job.id) - 1, 0)
         return max(age - before * self.restart, 0.0) / (age + self.restart)
 
     @staticmethod

@@ -64,7 +64,7 @@ class Preemptive:
         asked: list[Running] = []
         for row in behind[np.lexsort((-columns.order[behind], -ranks[behind]))]:
             running = cluster.running[columns.keys[row]]
-            if running.job.preemptible and not running.stopping and running.goes is None:
+            if running.preemptible:
                 room.release(running)
                 asked.append(running)
                 if self.place(job, room):

@@ -28,9 +28,10 @@ from ..envs.sim import SimWorld
 from ..envs.vocabulary import Decision, Start
 from ..traces.job import Job, Trace
 from .backfill import Easy
+from .memory import Memory
 from .needs import ESTIMATES, Needs
 from .orders import area, expected
-from .ranked import Formula, Ranked
+from .ranked import Formula, Ranked, submitted
 
 SHORTEST, SMALLEST = Formula(expected), Formula(area)
 BASES: tuple[Policy, ...] = (
@@ -41,6 +42,14 @@ BASES: tuple[Policy, ...] = (
     Easy(),
 )
 """Shortest first: strict, loose and backfilled; smallest area first; and EASY."""
+
+
+@dataclass(slots=True)
+class _Choice:
+    """The policy that was found best in a session, and until when that holds, seconds."""
+
+    policy: Policy | None = None
+    until: float = 0.0
 
 
 @dataclass
@@ -60,18 +69,16 @@ class Rollout:
     hold: float = 300.0
     place: Place = packed
     needs: Needs = ESTIMATES
-    _chosen: Policy | None = field(default=None, repr=False)
-    _until: float = field(default=0.0, repr=False)
-    _cluster: object = field(default=None, repr=False)
+    _memory: Memory[_Choice] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """What the best of them decides."""
         if not len(cluster.pending):
             return
-        if self._cluster is not cluster or self._chosen is None or cluster.now >= self._until:
-            self._cluster, self._until = cluster, cluster.now + self.hold
-            self._chosen = self.best(cluster)
-        yield from self._chosen.decide(cluster)
+        choice = self._memory.of(cluster, _Choice)
+        if choice.policy is None or cluster.now >= choice.until:
+            choice.policy, choice.until = self.best(cluster), cluster.now + self.hold
+        yield from choice.policy.decide(cluster)
 
     def best(self, cluster: ClusterView) -> Policy:
         """The policy that does best; the first of equals."""
@@ -106,7 +113,8 @@ class Little:
     def of(cls, cluster: ClusterView, depth: int) -> Little:
         """The little world of a ledger."""
         half = -(-depth // 2)
-        jobs = {job.id: job for job in (*cluster.pending.first(_age, half), *cluster.pending.first(SHORTEST, half))}
+        oldest, shortest = (cluster.pending.first(order, half) for order in (submitted, SHORTEST))
+        jobs = {job.id: job for job in (*oldest, *shortest)}
         running = [run for run in _seated(cluster) if cluster.estate.states[run.placement[0][0]] == "up"]
         durations = {run.job.id: _left(run.job, run.served(cluster.now)) for run in running}
         durations |= {job.id: max(float(expected(job)) - cluster.attained(job.id), 1.0) for job in jobs.values()}
@@ -140,10 +148,6 @@ class Little:
     def _slowdown(self, job: int, start: float) -> float:
         run = self.trace.durations[job]
         return max(1.0, (self.waited[job] + start + run) / max(run, 10.0))
-
-
-def _age(job: Job, _: ClusterView) -> float:
-    return job.submit
 
 
 def _seated(cluster: ClusterView) -> list[Running]:

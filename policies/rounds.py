@@ -7,7 +7,6 @@ A job that stays on its kind stays in its place, as if a lease were extended; ot
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +23,7 @@ from ..traces.job import Job
 from .books import Books, Choice
 from .crowd import Allocate, Floats, Paces
 from .leases import filled, gives_way, group_of, only, seated, seats, stays
+from .memory import Memory
 from .needs import NOTHING, Needs
 from .ranked import submitted
 
@@ -58,7 +58,7 @@ class Rounds:
     law: Speed = field(default_factory=Speed)
     most: int = 1000
     needs: Needs = NOTHING
-    _books: Books | None = field(default=None, init=False, repr=False, compare=False)
+    _memory: Memory[Books] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     @property
     def longest_restart(self) -> float:
@@ -67,7 +67,7 @@ class Rounds:
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields stops at the end of a round, starts of those whose turn it is, and starts where room is left."""
-        books = self._of(cluster)
+        books = self._memory.of(cluster, lambda: Books(Paces(self.law)))
         if (number := cluster.now // self.tick) > books.round:
             books.round = number
             books.turn(cluster)
@@ -75,12 +75,6 @@ class Rounds:
         yield from seated(books.seats, cluster)
         if len(cluster.pending) and (self.fills or not len(cluster.running)):
             yield from filled(books.seats, cluster, self.place, partial(books.best, cluster.room))
-
-    def _of(self, cluster: ClusterView) -> Books:
-        """The books of this session. Those of another are closed."""
-        if self._books is None or self._books.session() is not cluster:
-            self._books = Books(weakref.ref(cluster), Paces(self.law))
-        return self._books
 
     def _turn(self, books: Books, cluster: ClusterView) -> Iterator[Decision]:
         there = {running.job.id: running for running in cluster.running if gives_way(running)}

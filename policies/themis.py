@@ -25,9 +25,8 @@ own: bids are made here, by one rule for all.
 from __future__ import annotations
 
 import math
-import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +40,7 @@ from ..traces.job import Job
 from .auction import Bid, auction
 from .crowd import SHORTEST
 from .leases import Seats, filled, gives_way, seated, seats, stays
+from .memory import Memory
 from .needs import ESTIMATES, Needs
 from .orders import expected
 from .ranked import fitting, submitted
@@ -72,7 +72,7 @@ class Themis:
     seed: int = 0
     most: int = 1000
     needs: Needs = ESTIMATES
-    _agora: Agora | None = field(default=None, init=False, repr=False, compare=False)
+    _memory: Memory[Agora] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     @property
     def longest_restart(self) -> float:
@@ -81,7 +81,7 @@ class Themis:
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields stops of those who have lost their leases, starts of who won, and starts where room is left."""
-        agora = self._of(cluster)
+        agora = self._memory.of(cluster, lambda: Agora(np.random.default_rng(self.seed)))
         yield from seated(agora.seats, cluster)
         if not len(cluster.pending):
             return
@@ -90,12 +90,6 @@ class Themis:
             yield from self._auction(agora, over, cluster)
             yield from seated(agora.seats, cluster)
         yield from filled(agora.seats, cluster, self.place, _anywhere)
-
-    def _of(self, cluster: ClusterView) -> Agora:
-        """What is remembered of this session. That of another is forgotten."""
-        if self._agora is None or self._agora.session() is not cluster:
-            self._agora = Agora(weakref.ref(cluster), np.random.default_rng(self.seed))
-        return self._agora
 
     def _auction(self, agora: Agora, over: dict[int, Running], cluster: ClusterView) -> Iterator[Decision]:
         apps = agora.apps(over, cluster, self.most, self.lease)
@@ -133,7 +127,6 @@ class Agora:
     """What is remembered of a session.
 
     Attributes:
-        session: whose ledger.
         rng: of lots.
         seats: who won a place that is not free yet.
         leases: job -> when its lease was last renewed, seconds.
@@ -142,7 +135,6 @@ class Agora:
         count: applications since `at`, seconds.
     """
 
-    session: Callable[[], ClusterView | None]
     rng: np.random.Generator
     seats: Seats = field(default_factory=dict)
     leases: dict[int, float] = field(default_factory=dict)

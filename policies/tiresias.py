@@ -30,9 +30,10 @@ from ..envs.room import Room
 from ..envs.roster import Floats
 from ..envs.vocabulary import Decision, Placement
 from ..traces.job import Job
+from .memory import Memory, forget
 from .needs import NOTHING, Needs
 from .ranked import Rows
-from .turns import Everybody, Recall, everybody, serve
+from .turns import Everybody, everybody, serve
 
 MOST = 2000
 """Ends that are remembered, the newest: an index over more says the same."""
@@ -53,6 +54,57 @@ def _skewed(job: Job) -> bool:
         return False
     kind = job.kinds[0] if job.kinds else LAW.reference
     return pace(job, kind, job.gang, spread=True) < KEEPS * pace(job, kind, job.gang, spread=False)
+
+
+@dataclass(slots=True)
+class _Services:
+    """What is remembered of a session, of services in accelerator-seconds.
+
+    Attributes:
+        promotions: job -> (seconds that it had run when it was last promoted, when that was).
+        seen: job -> its service.
+        last: services of those who have ended, the newest.
+        ends: the same, ascending, as of when the index was last looked at anew.
+        known: (place among these, end of a queue) -> index.
+    """
+
+    promotions: dict[int, tuple[float, float]] = field(default_factory=dict)
+    seen: dict[int, float] = field(default_factory=dict)
+    last: list[float] = field(default_factory=list)
+    ends: Floats = field(default_factory=lambda: np.zeros(0))
+    known: dict[tuple[int, float], float] = field(default_factory=dict)
+
+    def promoted(self, jobs: Everybody, now: float, promote: float) -> Floats:
+        """Seconds that each has run since it was last promoted; those who have waited too long for them are now."""
+        of = self.promotions
+        had, then = np.array([of.get(key, (0.0, np.nan)) for key in jobs.keys]).reshape(-1, 2).T
+        served = np.maximum(jobs.served - had, 0.0)
+        waited = np.where(np.isnan(then), now - jobs.submit - jobs.served, now - then - served)
+        starved = ~jobs.runs & (served > 0) & (waited > promote * served)
+        for row in np.flatnonzero(starved).tolist():
+            of[jobs.keys[row]] = float(jobs.served[row]), now
+        return np.where(starved, 0.0, served)
+
+    def follow(self, cluster: ClusterView) -> None:
+        """What those had who have ended since; the newest are kept."""
+        known = len(self.last)
+        self.last += forget(self.seen, cluster).values()
+        for run in cluster.running:
+            self.seen[run.job.id] = run.served(cluster.now) * max(run.gang, 1)
+        if len(self.last) > max(known, 1.02 * len(self.ends)):
+            del self.last[:-MOST]
+            self.ends, self.known = np.sort(self.last), {}
+
+    def index(self, service: Floats, queue: Floats, tops: Floats) -> Floats:
+        """The Gittins index of jobs that have had so much, 0 beyond all that was seen; alike between two ends seen."""
+        places = np.searchsorted(self.ends, service, side="right").tolist()
+        return np.array([self._at(place, float(tops[int(at)])) for place, at in zip(places, queue, strict=True)])
+
+    def _at(self, place: int, top: float) -> float:
+        if (place, top) not in self.known:
+            had = float(self.ends[place - 1]) if place else 0.0
+            self.known[place, top] = gittins(self.ends, had, top)
+        return self.known[place, top]
 
 
 @dataclass
@@ -76,66 +128,27 @@ class Tiresias:
     tick: float = 360.0
     longest_restart: float = 180.0
     needs: Needs = NOTHING
-    _promotions: Recall[tuple[float, float]] = field(default_factory=Recall, init=False, repr=False, compare=False)
-    _seen: Recall[float] = field(default_factory=Recall, init=False, repr=False, compare=False)
-    _ends: Floats = field(default_factory=lambda: np.zeros(0), init=False, repr=False, compare=False)
-    _last: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
-    _known: dict[tuple[int, float], float] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _memory: Memory[_Services] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields starts, and stops for those who come first."""
+        services = self._memory.of(cluster, _Services)
         if self.gittins:
-            self._remember(cluster)
-        self._promotions.follow(cluster)
+            services.follow(cluster)
+        forget(services.promotions, cluster)
         if not len(cluster.pending):
             return
         jobs = everybody(cluster)
-        yield from serve(cluster, jobs, self.ranking(jobs, cluster.now), self.place, self.tick)
+        yield from serve(cluster, jobs, self._ranking(jobs, services, cluster.now), self.place, self.tick)
 
-    def ranking(self, jobs: Everybody, now: float) -> Rows:
+    def _ranking(self, jobs: Everybody, services: _Services, now: float) -> Rows:
         """The rows of all jobs, whom to serve first."""
-        served = self._promoted(jobs, now) if np.isfinite(self.promote) else jobs.served
+        served = services.promoted(jobs, now, self.promote) if np.isfinite(self.promote) else jobs.served
         service = served * np.maximum(jobs.gang, 1.0)
         queue = np.searchsorted(self.thresholds, service, side="right").astype(np.float64)
-        if not self.gittins or not len(self._ends):
+        if not self.gittins or not len(services.ends):
             return jobs.ranked(queue)
-        return jobs.ranked(queue, -self._index(service, queue))
-
-    def _promoted(self, jobs: Everybody, now: float) -> Floats:
-        """Seconds that each has run since it was last promoted; those who have waited too long for them are now."""
-        of = self._promotions.of
-        had, then = np.array([of.get(key, (0.0, np.nan)) for key in jobs.keys]).reshape(-1, 2).T
-        served = np.maximum(jobs.served - had, 0.0)
-        waited = np.where(np.isnan(then), now - jobs.submit - jobs.served, now - then - served)
-        starved = ~jobs.runs & (served > 0) & (waited > self.promote * served)
-        for row in np.flatnonzero(starved).tolist():
-            of[jobs.keys[row]] = float(jobs.served[row]), now
-        return np.where(starved, 0.0, served)
-
-    def _remember(self, cluster: ClusterView) -> None:
-        """What those had who have ended since; the newest are kept."""
-        before, known = self._seen.of, len(self._last)
-        gone = self._seen.follow(cluster)
-        if self._seen.of is not before:
-            self._last, self._ends = [], np.zeros(0)
-        self._last += gone.values()
-        for run in cluster.running:
-            self._seen.of[run.job.id] = run.served(cluster.now) * max(run.gang, 1)
-        if len(self._last) > max(known, 1.02 * len(self._ends)):
-            del self._last[:-MOST]
-            self._ends, self._known = np.sort(self._last), {}
-
-    def _index(self, service: Floats, queue: Floats) -> Floats:
-        """The Gittins index of jobs that have had so much, 0 beyond all that was seen; alike between two ends seen."""
-        tops = np.array([*self.thresholds, np.inf])
-        places = np.searchsorted(self._ends, service, side="right").tolist()
-        return np.array([self._at(place, float(tops[int(at)])) for place, at in zip(places, queue, strict=True)])
-
-    def _at(self, place: int, top: float) -> float:
-        if (place, top) not in self._known:
-            had = float(self._ends[place - 1]) if place else 0.0
-            self._known[place, top] = gittins(self._ends, had, top)
-        return self._known[place, top]
+        return jobs.ranked(queue, -services.index(service, queue, np.array([*self.thresholds, np.inf])))
 
 
 def gittins(ends: Floats, had: float, top: float) -> float:

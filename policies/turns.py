@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from ..envs.placement import Place
 from ..envs.reclaims import to_come
 from ..envs.room import Room
 from ..envs.roster import Columns, Floats, Running
-from ..envs.shares import WHOLE, thousandths
+from ..envs.shares import WHOLE, amount, thousandths
 from ..envs.space import Space
 from ..envs.vocabulary import Decision, Preempt, Start
 from ..traces.job import Job, Shape
@@ -212,23 +211,22 @@ class _Counts:
         if need and self._left[group] < need:
             return False
         if self._holdings is not None:
-            amount = job.gang * thousandths(job.share)
-            if not self._holdings.may(job.tenant, amount):
+            if not self._holdings.may(job.tenant, amount(job)):
                 return False
-            self._pay(job, amount)
+            self._pay(job, amount(job))
         if need:
             self._left[group] -= need
             self.most = self._left[group] if self._only is not None else max(self._left.values())
         return True
 
-    def _pay(self, job: Job, amount: int) -> None:
+    def _pay(self, job: Job, more: int) -> None:
         if self._holdings is not None:
-            self._holdings.change(job.tenant, amount)
+            self._holdings.change(job.tenant, more)
 
 
 def _pinned(run: Running, now: float, least: float) -> bool:
     since = run.since
-    return now - since < least or now <= since or run.stopping or run.goes is not None or not run.job.preemptible
+    return now - since < least or now <= since or not run.preemptible
 
 
 def group_of(room: Room, run: Running) -> str:
@@ -238,31 +236,3 @@ def group_of(room: Room, run: Running) -> str:
             seat = room.seat.get(accelerator) or room.seat[accelerator.partition("#")[0]]
             return room.bays[seat[0]].group
     return ""
-
-
-T = TypeVar("T")
-
-
-@dataclass
-class Recall(Generic[T]):
-    """What a policy remembers of jobs, forgotten when they end and when another session begins.
-
-    Attributes:
-        of: job -> what is remembered.
-    """
-
-    of: dict[int, T] = field(default_factory=dict)
-    _cluster: object = None
-    _now: float = -1.0
-
-    def follow(self, cluster: ClusterView) -> dict[int, T]:
-        """Forgets jobs that neither wait nor run nor are held, and returns what was remembered of them.
-
-        If the ledger is another one, everything is forgotten.
-        """
-        if self._cluster is not cluster or cluster.now < self._now:
-            self._cluster, self.of = cluster, {}
-        self._now = cluster.now
-        there = cluster.pending, cluster.running, cluster.held
-        gone = [key for key in self.of if not any(key in some for some in there)]
-        return {key: self.of.pop(key) for key in gone}

@@ -27,6 +27,7 @@ efficient ones, which may cost more carbon than the hour saves: `place` says whe
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -41,6 +42,8 @@ from ..envs.roster import Columns, Floats, Register, Running
 from ..envs.vocabulary import Decision, Preempt, Start
 from ..traces.job import Job
 from .backfill import Easy
+from .leases import gives_way
+from .memory import Memory
 from .needs import Needs
 from .outlook import HOUR, Outlook
 from .ranked import Order, submitted
@@ -74,20 +77,18 @@ class WaitAwhile:
     restart: float = 60.0
     longest_restart: float = 300.0
     needs: Needs = frozenset({"estimates", "carbon"})
-    _outlook: Outlook | None = field(default=None, init=False, repr=False, compare=False)
-    _line: Line | None = field(default=None, init=False, repr=False, compare=False)
-    _looked: float = field(default=0.0, init=False, repr=False, compare=False)
+    _memory: Memory[_Watch] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def decide(self, cluster: ClusterView) -> Iterator[Decision]:
         """Yields stops for those who are to wait for greener hours, and starts for those whose time has come."""
-        outlook = self._outlook = self._outlook or Outlook(self.slot, self.day)
-        turned = outlook.follow(cluster)
-        if self._line is None or turned:
-            self._line = Line(cluster)
-        if self.interrupts and (turned or cluster.now - self._looked >= self.tick):
-            self._looked = cluster.now
-            yield from (Preempt(run.job.id) for run in self._stops(cluster, outlook))
-        yield from self._line.served(self._due(self._line.strangers(), cluster, outlook), Easy(self.order, self.place))
+        watch = self._memory.of(cluster, lambda: _Watch(Outlook(self.slot, self.day), Line(cluster)))
+        if turned := watch.outlook.follow(cluster):
+            watch.line = Line(cluster)
+        if self.interrupts and (turned or cluster.now - watch.looked >= self.tick):
+            watch.looked = cluster.now
+            yield from (Preempt(run.job.id) for run in self._stops(cluster, watch.outlook))
+        come = self._due(watch.line.strangers(), cluster, watch.outlook)
+        yield from watch.line.served(come, Easy(self.order, self.place))
 
     def _due(self, keys: list[int], cluster: ClusterView, outlook: Outlook) -> list[int]:
         """Of waiting jobs those whose time has come."""
@@ -101,7 +102,7 @@ class WaitAwhile:
     def _stops(self, cluster: ClusterView, outlook: Outlook) -> list[Running]:
         """Runs that the greener hours before their deadline suffice for."""
         latest = cluster.now - self.tick
-        runs = [run for run in cluster.running if run.since <= latest and _free(run)]
+        runs = [run for run in cluster.running if run.since <= latest and gives_way(run)]
         if not runs:
             return runs
         paces = np.array([at(run.job, run.placement, cluster.room) for run in runs])
@@ -137,8 +138,13 @@ def still(columns: Floats, more: Floats | float = 0.0) -> Floats:
     return left
 
 
-def _free(run: Running) -> bool:
-    return run.job.preemptible and run.gang > 0 and not run.stopping and run.goes is None
+@dataclass(slots=True)
+class _Watch:
+    """What is remembered of a session: the outlook, who is in the line, when runs were last looked at."""
+
+    outlook: Outlook
+    line: Line
+    looked: float = 0.0
 
 
 class Line:
@@ -149,14 +155,12 @@ class Line:
     """
 
     def __init__(self, cluster: ClusterView) -> None:
-        self._cluster, self._known = cluster, set[int]()
+        self._cluster, self._known = weakref.proxy(cluster), set[int]()
         self._view = cast(ClusterView, self)
         self.pending = Register[Job](self._view)
 
     def __getattr__(self, name: str) -> Any:
-        """All else is the ledger's, but for what a copy in the making does not have yet."""
-        if name.startswith("_"):
-            raise AttributeError(name)
+        """All else is the ledger's."""
         return getattr(self._cluster, name)
 
     def strangers(self) -> list[int]:

@@ -42,6 +42,7 @@ from ..traces.trouble import BadInput
 from .backfill import Easy
 from .governor import Governor
 from .habits import MOST_KIN, kin
+from .memory import Memory
 from .needs import Needs
 
 LIMITS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
@@ -147,6 +148,38 @@ class Watch:
         return True
 
 
+@dataclass(slots=True)
+class _Notes:
+    """What is remembered of a session.
+
+    Attributes:
+        known: whose -> what was measured of them.
+        at: job -> where its run was when its limit was set.
+        watched: job -> what is being measured of it, or is about to be.
+    """
+
+    known: dict[object, Draws] = field(default_factory=dict)
+    at: dict[int, Placement] = field(default_factory=dict)
+    watched: dict[int, Watch] = field(default_factory=dict)
+
+    def follow(self, cluster: ClusterView, window: float) -> None:
+        """Lets time pass, and forgets those who run no more."""
+        for watch in self.watched.values():
+            watch.follow(cluster.now)
+        for job in self.at.keys() - set(cluster.running.columns.keys):
+            del self.at[job]
+            if (gone := self.watched.pop(job, None)) is not None:
+                gone.end(window)
+
+    def draws(self, whose: object) -> Draws:
+        """What was measured of a job or its like; those not met for long are forgotten."""
+        draws = self.known.pop(whose, None)
+        self.known[whose] = draws = {} if draws is None else draws
+        while len(self.known) > MOST_KIN:
+            del self.known[next(iter(self.known))]
+        return draws
+
+
 @dataclass
 class Zeus(Governor):
     """Sets the power limits of the jobs that another policy starts.
@@ -165,11 +198,7 @@ class Zeus(Governor):
     window: float = 60.0
     warmup: float = 60.0
     own: ClassVar[Needs] = frozenset({"power"})
-    _known: dict[object, Draws] = field(default_factory=dict, init=False, repr=False)
-    _at: dict[int, Placement] = field(default_factory=dict, init=False, repr=False)
-    _watched: dict[int, Watch] = field(default_factory=dict, init=False, repr=False)
-    _cluster: object = field(default=None, init=False, repr=False)
-    _now: float = field(default=-1.0, init=False, repr=False)
+    _memory: Memory[_Notes] = field(default_factory=Memory, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Raises BadInput for numbers that cannot be."""
@@ -190,7 +219,8 @@ class Zeus(Governor):
         if Cap not in cluster.does:
             yield from self.inner.decide(cluster)
             return
-        self._follow(cluster)
+        notes = self._memory.of(cluster, _Notes)
+        notes.follow(cluster, self.window)
         yield from self._measure(cluster)
         yield from self._welcome(cluster)
         decided = False
@@ -199,55 +229,45 @@ class Zeus(Governor):
             yield decision
         if decided:
             yield from self._welcome(cluster)
-        for watch in [watch for watch in self._watched.values() if watch.part is not None]:
+        for watch in [watch for watch in notes.watched.values() if watch.part is not None]:
             watch.look(cluster.meter.seen)
-
-    def _follow(self, cluster: ClusterView) -> None:
-        """Forgets those who run no more, and all with another session."""
-        if self._cluster is not cluster or cluster.now < self._now:
-            self._cluster, self._known, self._at, self._watched = cluster, {}, {}, {}
-        self._now = cluster.now
-        for watch in self._watched.values():
-            watch.follow(cluster.now)
-        for job in self._at.keys() - set(cluster.running.columns.keys):
-            del self._at[job]
-            if (gone := self._watched.pop(job, None)) is not None:
-                gone.end(self.window)
 
     def _measure(self, cluster: ClusterView) -> Iterator[Cap]:
         """Goes on to the next limit where one was measured for long enough, or to the best where all were."""
-        for job, watch in list(self._watched.items()):
+        watched = self._memory.of(cluster, _Notes).watched
+        for job, watch in list(watched.items()):
             run = cluster.running[job]
             if run.stopping or run.goes is not None:
-                del self._watched[job]
+                del watched[job]
             elif watch.end(self.window) or (watch.part is None and cluster.now >= watch.ready - HAIR):
                 yield from self._next(job, watch, cluster)
 
     def _next(self, job: int, watch: Watch, cluster: ClusterView) -> Iterator[Cap]:
+        watched = self._memory.of(cluster, _Notes).watched
         if (part := watch.wanted) is None:
-            self._watched.pop(job, None)
+            watched.pop(job, None)
             yield from watch.limited(watch.best(self.eta), cluster)
         else:
-            self._watched[job] = watch
+            watched[job] = watch
             watch.begin(part, cluster.now)
             yield from watch.limited(part, cluster)
 
     def _welcome(self, cluster: ClusterView) -> Iterator[Cap]:
         """Sets the limits of runs that are new in their place: the best if it is known, else the highest at first."""
-        known = self._at
-        for run in [run for run in cluster.running if known.get(run.job.id) is not run.placement]:
-            known[run.job.id] = run.placement
-            self._watched.pop(run.job.id, None)
-            if (watch := self._watch(run, cluster)) is None:
+        notes = self._memory.of(cluster, _Notes)
+        for run in [run for run in cluster.running if notes.at.get(run.job.id) is not run.placement]:
+            notes.at[run.job.id] = run.placement
+            notes.watched.pop(run.job.id, None)
+            if (watch := self._watch(run, notes, cluster)) is None:
                 there = {name.partition("#")[0] for _, some in run.placement for name in some}
                 yield from [Cap(name, None) for name in sorted(there & cluster.estate.caps.keys())]
             elif watch.wanted is None or not self.warmup:
                 yield from self._next(run.job.id, watch, cluster)
             else:
-                self._watched[run.job.id] = watch
+                notes.watched[run.job.id] = watch
                 yield from watch.limited(watch.limits[0], cluster)
 
-    def _watch(self, run: Running, cluster: ClusterView) -> Watch | None:
+    def _watch(self, run: Running, notes: _Notes, cluster: ClusterView) -> Watch | None:
         """How to measure a run, None where its limit is not to be set."""
         names = tuple(name for _, some in run.placement for name in some)
         kind = cluster.room.kind_of(names[0]) if names and run.share == 1 else None
@@ -257,16 +277,8 @@ class Zeus(Governor):
         told = (run.tuning.watts if run.tuning is not None else None) or known.tdp
         top = min(told / known.tdp, 1.0)
         limits = (top, *sorted({part for part in self.limits if part < top - HAIR}, reverse=True))
-        draws = self._draws((kin(run.job) or run.job.id, kind, len(names)))
+        draws = notes.draws((kin(run.job) or run.job.id, kind, len(names)))
         return Watch(names, kind, known.tdp, limits, draws, cluster.now + self.warmup)
-
-    def _draws(self, whose: object) -> Draws:
-        """What was measured of a job or its like; those not met for long are forgotten."""
-        draws = self._known.pop(whose, None)
-        self._known[whose] = draws = {} if draws is None else draws
-        while len(self._known) > MOST_KIN:
-            del self._known[next(iter(self._known))]
-        return draws
 
 
 zeus = Zeus()

@@ -17,13 +17,16 @@ from gpuyard.envs.cluster import ClusterView
 from gpuyard.envs.harsh import HarshWorld
 from gpuyard.envs.laws.law import Stage
 from gpuyard.envs.log import Entry, Log
-from gpuyard.envs.nodes import Nodes, parse
+from gpuyard.envs.nodes import Node, Nodes, parse
 from gpuyard.envs.session import Policy, Session
+from gpuyard.envs.tenants import Tenants
 from gpuyard.envs.vocabulary import Decision, Measured, Placement, Priced, Stopped, Tick
 from gpuyard.traces.job import Job, Trace
 
 Fate = tuple[float, Callable[[Stage], None]]
 """(seconds, what befalls the world then)."""
+TWO = parse("1x2:A100")
+"""The machines of a log, where it names no others."""
 
 
 @dataclass
@@ -93,6 +96,18 @@ def at(*accelerators: str) -> Placement:
     for accelerator in accelerators:
         nodes.setdefault(accelerator.partition("/")[0], []).append(accelerator)
     return tuple((node, tuple(some)) for node, some in nodes.items())
+
+
+def on(*accelerators: int, node: int = 0) -> Placement:
+    """A placement on accelerators of one node, by number."""
+    return at(*(f"n{node}/{number}" for number in accelerators))
+
+
+def log_of(*entries: Entry, machines: tuple[Node, ...] = TWO, tenants: Tenants | None = None) -> Log:
+    """A log that the ledger would have written: it replays."""
+    log = Log(machines, list(entries), tenants)
+    log.replay()
+    return log
 
 
 def said(told: Session, *kinds: type) -> list[Any]:

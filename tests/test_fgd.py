@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -176,7 +177,6 @@ def test_another_cluster_begins_anew() -> None:
     one, jobs = Fgd(), [(Job(n, float(n), share=0.3), 50.0) for n in range(4)]
     starts(one, [(Job(n, 0.0, 4), 1.0) for n in range(9)], "1x4:A")
     assert starts(one, jobs, "2x2:A") == starts(Fgd(), jobs, "2x2:A") == starts(deepcopy(one), jobs, "2x2:A")
-    assert one._counts == {jobs[0][0].shape: 4}
 
 
 def test_it_can_be_called_in_the_middle_and_takes_other_orders() -> None:
@@ -185,7 +185,8 @@ def test_it_can_be_called_in_the_middle_and_takes_other_orders() -> None:
     session.advance()
     session.act(Start(1, (("n0", ("n0/1",)),)))
     session.play(one := Fgd())
-    assert sum(one._counts.values()) == 3, "those that ran already are seen as well"
+    seen = one._memory.of(session.cluster, pytest.fail)
+    assert sum(seen.counts.values()) == 3, "those that ran already are seen as well"
     assert policy("fgd") is fgd
     assert getattr(policy("fgd(sjf)"), "order", None) is sjf.score
 

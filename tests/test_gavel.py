@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_policies import story, trace
 
 import storm
 from gpuyard.envs.laws.speed import Speed
@@ -20,6 +19,7 @@ from gpuyard.policies.crowd import Crowd, shares
 from gpuyard.policies.gavel import finish_time_fair, gavel, gavel_ftf, gavel_makespan, makespan, max_min
 from gpuyard.policies.rounds import Rounds
 from gpuyard.traces.job import Job, Trace
+from stories import story, trace
 from tales import at, ended, ends, said, tell
 
 HASTY = Rounds(max_min, tick=10.0, resets=20.0)

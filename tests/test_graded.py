@@ -190,6 +190,9 @@ def test_clustering_puts_like_sizes_together() -> None:
     on = [place(Job(1, 0.0, gang), room) for gang in (1, 2)]
     assert on == [(("n0", ("n0/0",)),), (("n1", ("n1/0", "n1/1")),)], "an idle node for what nobody is like"
     assert place(Job(1, 0.0, share=0.2), room) == (("n2", ("n2/0",)),)
+    large = place(Job(1, 0.0, 6), room)
+    assert large is not None
+    assert [(node, len(some)) for node, some in large] == [("n0", 4), ("n1", 2)], "no node holds six"
 
 
 def test_at_random_every_accelerator_is_as_likely() -> None:

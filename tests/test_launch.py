@@ -20,6 +20,7 @@ from gpuyard.executor.interrupts import held_back
 from gpuyard.executor.launch import Attempt, environment, launch
 from gpuyard.traces.job import Job
 from gpuyard.traces.trouble import BadInput
+from processes import gone, until
 
 GPUS = (Accelerator("GPU-1", "A100"), Accelerator("GPU-2", "A100"))
 IGNORING = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
@@ -48,21 +49,6 @@ def finish(attempt: Attempt, seconds: float = 5.0) -> int:
         time.sleep(0.005)
     assert attempt.code is not None
     return attempt.code
-
-
-def until(there: Callable[[], bool], seconds: float = 5.0) -> None:
-    limit = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < limit, "it does not come"
-        time.sleep(0.005)
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended (a zombie that nobody reaps has)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def test_what_a_job_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

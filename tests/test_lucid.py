@@ -17,7 +17,7 @@ from gpuyard.envs.session import Session
 from gpuyard.envs.tenants import Tenant, Tenants
 from gpuyard.envs.vocabulary import Measured, Sample, Start
 from gpuyard.policies.habits import Habit, kin
-from gpuyard.policies.lucid import Lucid
+from gpuyard.policies.lucid import Lucid, score
 from gpuyard.traces.job import Job, Trace
 from tales import ended, ends, said, tell
 from witness import Witness, watched
@@ -77,18 +77,16 @@ def test_scores_of_a_pair_are_two_at_most(one: str, other: str | None, together:
 
 def test_measured_pairs_tell_more_than_how_busy_one_is() -> None:
     """On V100 a recommender keeps 0.51 of its pace beside others, so it is none of the tiny ones there."""
-    policy, job = Lucid(), Job(0, 0.0, profile=RECOMMENDATION)
-    assert (policy.score(job, "V100"), policy.score(job, "A100")) == (2, 0)
+    job = Job(0, 0.0, profile=RECOMMENDATION)
+    assert (score(job, "V100"), score(job, "A100")) == (2, 0)
     jobs = asks(100.0, 100.0, profile=RECOMMENDATION)
     assert starts(jobs, "1x1:V100") == [(0.0, 0), (100.0, 1)]
 
 
-@pytest.mark.parametrize(("busy", "score"), [(0.0, 0), (0.24, 0), (0.25, 1), (0.59, 1), (0.6, 2), (1.0, 2)])
-def test_scores_by_how_busy_one_is(busy: float, score: int) -> None:
-    policy = Lucid()
-    policy._habits._kin["sweep"] = Habit().after(busy, None)
-    assert policy.score(Job(0, 0.0, group="sweep"), "A100") == score
-    assert policy.score(Job(0, 0.0), "A100") is None
+@pytest.mark.parametrize(("busy", "told"), [(0.0, 0), (0.24, 0), (0.25, 1), (0.59, 1), (0.6, 2), (1.0, 2)])
+def test_scores_by_how_busy_one_is(busy: float, told: int) -> None:
+    assert score(Job(0, 0.0), "A100", Habit().after(busy, None)) == told
+    assert score(Job(0, 0.0), "A100") is None
 
 
 @pytest.mark.parametrize(("seconds", "together"), [(200.0, True), (201.0, False)])
@@ -129,8 +127,8 @@ def test_one_that_nobody_knows_is_profiled_while_it_runs_and_its_kin_is_known_th
 def test_what_was_seen_beside_another_is_nobodys_own(count: int, seen: set[float]) -> None:
     """Two together make it 6 % busy, from the first to the last second: a look says nothing of either."""
     policy, laws = Lucid(), {**PACKS, "eyes": Eyes(noise=0.0, every=50.0)}
-    tell(asks(*[900.0] * count, profile=RECOMMENDATION), "1x1:A100", laws, policy, tick=200.0)
-    assert {round(habit.busy, 6) for habit in policy._habits._kin.values()} == seen
+    told = tell(asks(*[900.0] * count, profile=RECOMMENDATION), "1x1:A100", laws, policy, tick=200.0)
+    assert {round(habit.busy, 6) for habit in policy._habits.of(told.cluster, pytest.fail)._kin.values()} == seen
 
 
 def test_kin() -> None:

@@ -7,76 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from gpuyard.executor.emulated import emulated, gpus
-from gpuyard.executor.names import kind_of, profile_in, profile_of
+from driver import LOOK, UUIDS, python, turn
 from gpuyard.executor.reading import Partition, Process, Reading
-from gpuyard.experiments.gpus import command
-from gpuyard.traces.trouble import BadInput
 
-SOURCE = Path(__file__).parent / "nvml" / "emulated_nvml.c"
-LOOK = """
-import json
-from dataclasses import asdict
-from gpuyard.executor.nvml import Nvml, NoDriver, probe, readings
-def show(found): return [asdict(r) for r in found]
-def ids(found): return [a.id for a in found[0].accelerators]
-"""
-UUIDS = [f"GPU-e{index:07d}-0000-4000-8000-000000000000" for index in range(4)]
 GIB = 2**30
-
-Run = Callable[..., Any]
-
-
-def build(folder: Path, *flags: str) -> Path:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("the emulated NVML is C, and there is no C compiler (cc) here")
-    library = folder / "libnvidia-ml.so.1"
-    shared = ["-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run([compiler, "-std=gnu11", "-Wall", "-Werror", *shared, *flags, "-o", library, SOURCE], check=True)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("nvml"))
-
-
-@pytest.fixture(scope="session")
-def old_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("old-nvml"), "-DOLD_DRIVER")
-
-
-def python(code: str, library: Path, knobs: Path) -> Any:
-    """What `code` prints, as JSON, in a process of its own: the binding keeps its library for the process's life."""
-    environment = os.environ | {"LD_LIBRARY_PATH": str(library), "EMULATED_NVML": str(knobs)}
-    command = [sys.executable, "-c", LOOK + code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def turn(knobs: Path, **values: object) -> None:
-    """Turns the knobs of the emulated NVML: gpu1__celsius=50 writes 50 into gpu1/celsius."""
-    for name, value in values.items():
-        knob = knobs / name.replace("__", "/")
-        knob.parent.mkdir(parents=True, exist_ok=True)
-        knob.write_text(f"{value}\n")
-
-
-@pytest.fixture
-def knobs(tmp_path: Path) -> Path:
-    folder = tmp_path / "knobs"
-    folder.mkdir()
-    return folder
 
 
 def test_four_gpus_with_all_that_can_be_told(library: Path, knobs: Path) -> None:
@@ -262,50 +201,6 @@ print(json.dumps({n: [size(n.encode()), ctypes.sizeof(getattr(pynvml, n))] for n
     assert all(ours == theirs > 0 for ours, theirs in sizes.values()), sizes
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("NVIDIA A100-SXM4-40GB", "A100"),
-        ("NVIDIA A100 80GB PCIe", "A100"),
-        ("NVIDIA H100 80GB HBM3", "H100"),
-        ("NVIDIA H100 NVL", "H100"),
-        ("NVIDIA GH200 480GB", "GH200"),
-        ("Tesla V100-SXM2-16GB", "V100"),
-        ("Tesla V100S-PCIE-32GB", "V100S"),
-        ("Tesla T4", "T4"),
-        ("NVIDIA L40S", "L40S"),
-        ("NVIDIA A10G", "A10G"),
-        ("NVIDIA GeForce RTX 4090", "RTX4090"),
-        ("NVIDIA GeForce GTX 1080 Ti", "GTX1080Ti"),
-        ("NVIDIA GeForce RTX 4070 Ti SUPER", "RTX4070TiSUPER"),
-        ("NVIDIA GeForce RTX 4090 Laptop GPU", "RTX4090Laptop"),
-        ("Quadro RTX 8000", "RTX8000"),
-        ("NVIDIA RTX A6000", "RTXA6000"),
-        ("NVIDIA RTX 6000 Ada Generation", "RTX6000Ada"),
-        ("NVIDIA Emulated A100-SXM4-40GB", "A100"),
-        ("NVIDIA TITAN X (Pascal)", "NVIDIA-TITAN-X-Pascal"),
-        ("Something Else", "Something-Else"),
-    ],
-)
-def test_kinds(name: str, kind: str) -> None:
-    assert kind_of(name) == kind
-
-
-@pytest.mark.parametrize(
-    ("name", "mib", "kind"),
-    [
-        ("NVIDIA A100-SXM4-80GB", 81920, "A100-80GB"),
-        ("NVIDIA A100-SXM4-40GB", 40960, "A100"),
-        ("Tesla V100-SXM2-32GB", 32510, "V100-32GB"),
-        ("Tesla V100-SXM2-16GB", 16160, "V100"),
-        ("NVIDIA H100 80GB HBM3", 81559, "H100"),
-        ("Something Else", 81920, "Something-Else"),
-    ],
-)
-def test_more_memory_makes_a_kind_of_its_own_where_the_data_file_has_it(name: str, mib: int, kind: str) -> None:
-    assert kind_of(name, mib * 2**20) == kind
-
-
 def test_the_probe_tells_a_large_a100(library: Path, knobs: Path) -> None:
     turn(knobs, count=2, gpu0__memory_mib=81920, gpu1__memory_mib=81920, gpu1__mig__0="1 1 9728")
     kinds = python("print(json.dumps([a.kind for a in probe()[0].accelerators]))", library, knobs)
@@ -367,26 +262,6 @@ print(json.dumps([json.loads(done.stdout), open("{out}/session.jsonl").read(), s
     assert log.count('"event":"measured"') >= 2
 
 
-@pytest.mark.parametrize(
-    ("total_mib", "profiles"),
-    [
-        (40960, ["1g.5gb", "2g.10gb", "3g.20gb", "7g.40gb"]),
-        (81920, ["1g.10gb", "2g.20gb", "3g.40gb", "7g.80gb"]),
-        (143771, ["1g.18gb", "2g.35gb", "3g.71gb", "7g.141gb"]),
-        (183359, ["1g.23gb", "2g.45gb", "3g.90gb", "7g.180gb"]),
-    ],
-)
-def test_mig_profiles_are_named_as_nvidia_does(total_mib: int, profiles: list[str]) -> None:
-    eighths = {1: 1, 2: 2, 3: 4, 7: 8}
-    told = [
-        profile_of(slices, slices, int(total_mib * part / 8 * 0.97), total_mib * 2**20)
-        for slices, part in eighths.items()
-    ]
-    assert told == profiles
-    assert profile_in(f"NVIDIA A100-SXM4-40GB MIG {profiles[0]}") == profiles[0]
-    assert profile_in("NVIDIA A100-SXM4-40GB") is None
-
-
 def test_what_a_reading_offers() -> None:
     busy, idle = (Process(1),), ()
     assert [a.id for a in Reading(0, "GPU-1", kind="A100", processes=busy).accelerators()] == ["GPU-1"]
@@ -396,50 +271,6 @@ def test_what_a_reading_offers() -> None:
     parts = (Partition("MIG-1", "A100-MIG", processes=busy), Partition("MIG-2", "A100-MIG", processes=idle))
     cut = Reading(0, "GPU-1", mig=True, partitions=parts)
     assert [a.id for a in cut.accelerators(skip_busy=True)] == ["MIG-2"]
-
-
-def test_emulated_gpus_say_so() -> None:
-    (node,) = gpus("emulated:4xA100")
-    assert [a.id for a in node.accelerators] == [f"EMULATED-A100-{index}" for index in range(4)]
-    assert {(a.kind, a.memory, a.emulated) for a in node.accelerators} == {("A100", 40 * GIB, True)}
-    assert emulated("1xMYGPU")[0].accelerators[0].memory is None
-
-
-@pytest.mark.parametrize(
-    "spec", ["emulated:", "emulated:4", "emulated:0xA100", "emulated:2x8xA100", "emulated:99999xT4"]
-)
-def test_emulated_specs_with_a_slip(spec: str) -> None:
-    with pytest.raises(BadInput, match="write how many"):
-        gpus(spec)
-
-
-def test_gpus_of_no_known_kind() -> None:
-    with pytest.raises(BadInput, match="Did you mean 'auto'"):
-        gpus("aut")
-
-
-def test_the_command_shows_emulated_gpus() -> None:
-    shown = CliRunner().invoke(command, ["--gpus", "emulated:2xT4"]).output
-    assert shown.startswith("Emulated GPUs: no hardware stands behind them")
-    assert "EMULATED-T4-1" in shown
-    assert "16.0 GiB" in shown
-    told = json.loads(CliRunner().invoke(command, ["--gpus", "emulated:2xT4", "--json"]).output)
-    assert [(r["uuid"], r["memory_total"], r["watts"]) for r in told] == [
-        ("EMULATED-T4-0", 16 * GIB, None),
-        ("EMULATED-T4-1", 16 * GIB, None),
-    ]
-
-
-def test_the_command_shows_what_nvml_shows(library: Path, knobs: Path) -> None:
-    turn(knobs, gpu0__unsupported="power", gpu1__lost="handle", gpu2__mig__0="1 1 4864", gpu3__milliwatts=123000)
-    code = """
-from click.testing import CliRunner
-from gpuyard.experiments.gpus import command
-print(json.dumps(CliRunner().invoke(command).output))
-"""
-    shown = python(code, library, knobs)
-    for words in ("no hardware", "A100-MIG-1g.5gb", "lost: fell off", "123/400 W", "ok, emulated", "in MIG mode"):
-        assert words in shown, shown
 
 
 @pytest.mark.gpu

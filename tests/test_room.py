@@ -71,11 +71,13 @@ def test_what_is_taken_was_free_and_what_is_refused_changes_nothing(full: Full, 
     for number in range(3):
         job = data.draw(jobs(100 + number, 0.0))
         placement = data.draw(scribbles(room))
-        before = everything(room)
+        before, took = everything(room), room.scratch().took(job, placement)
         if refusal(job, placement, room):
             assert everything(room) == before
+            assert not took
         else:
             held.append((job, placement))
+            assert took
         assert legal(room.nodes, held)
         assert indexed(room)
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_policies import story, trace
 
 import storm
 from gpuyard.envs.harsh import HarshWorld
@@ -21,6 +20,7 @@ from gpuyard.envs.vocabulary import Start
 from gpuyard.policies.auction import Bid, Win, auction
 from gpuyard.policies.themis import Application, Themis, themis
 from gpuyard.traces.job import Job, Trace
+from stories import story, trace
 
 HASTY = Themis(lease=10.0, tick=10.0)
 

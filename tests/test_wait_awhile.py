@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_policies import trace as asked
 
 import storm
 from gpuyard.envs.laws.speed import Speed
@@ -24,6 +23,7 @@ from gpuyard.policies.outlook import Ahead, Diary
 from gpuyard.policies.slack import DAY, HOUR, NextWorkday, SemiWeekly, Stretch, due
 from gpuyard.policies.wait_awhile import WaitAwhile, wait_awhile
 from gpuyard.traces.job import Job, Trace
+from stories import trace as asked
 from tales import Befalls, Fate, ended, ends, grid, said, tell
 
 Ask = tuple[Job, float]
@@ -149,16 +149,12 @@ def test_who_tells_nothing_does_not_wait() -> None:
     """No estimate, no accelerators; and a site without a word of carbon."""
     jobs = [(Job(0, 20.0, estimate=None, deadline=90.0), 5.0), (Job(1, 20.0, 0, estimate=5.0, deadline=90.0), 5.0)]
     one = hasty()
-    waits = one._waits([j for j, _ in jobs], np.array([np.nan, 5.0]), ["", ""], _outlook(one))
+    told = tell([job(9, 20.0, 5.0)], "1x1:V100", {}, one, TWO[:3])
+    outlook = one._memory.of(told.cluster, pytest.fail).outlook
+    assert not outlook.ahead("").flat
+    waits = one._waits([j for j, _ in jobs], np.array([np.nan, 5.0]), ["", ""], outlook)
     assert waits.tolist() == [False, False]
     assert starts([job(2, 20.0, 5.0, deadline=90.0)], hasty(), grid(*[100.0, 20.0] * 6, site="elsewhere")) == [(20, 2)]
-
-
-def _outlook(one: WaitAwhile) -> Any:
-    tell([job(9, 20.0, 5.0)], "1x1:V100", {}, one, TWO[:3])
-    assert one._outlook is not None
-    assert not one._outlook.ahead("").flat
-    return one._outlook
 
 
 def test_one_that_was_used_may_be_copied_and_used_anew() -> None:
