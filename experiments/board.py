@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.box import HORIZONTALS
 from rich.text import Text
 
+from . import fronts
 from .entrants import BOUND
 from .intervals import Interval
 from .scores import MAIN, METRICS, SHORT
@@ -35,6 +36,8 @@ def show(done: Comparison) -> None:
         print_table(console, columns(), at(done.everybody, load), SPARE, box=HORIZONTALS, show_lines=True)
         for text in room_left(done, load):
             console.print(f"headroom   {text}", markup=False, soft_wrap=True)
+        for text in fronts.said(at(done.everybody, load)):
+            console.print(f"front      {text}", markup=False, soft_wrap=True)
     console.print(legend(done.reference, document["estimates"]), markup=False)
 
 

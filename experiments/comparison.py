@@ -13,7 +13,7 @@ from ..envs.nodes import Nodes, describe
 from ..traces.job import Trace
 from ..traces.trouble import BadInput, nearest
 from ..traces.windows import fingerprint
-from . import curves, figures
+from . import curves, figures, fronts
 from .contest import Contest, Key, Outcome, identity
 from .headroom import Headroom
 from .held_out import HeldOut
@@ -133,7 +133,12 @@ def document(
         "metrics": {name: about.as_dict() for name, about in METRICS.items()},
         "policies": [one.as_dict() for one in by_load[args.load[0]]],
         "by_load": [
-            {"load": load, "offered_load": _times(work, load), "policies": [one.as_dict() for one in some]}
+            {
+                "load": load,
+                "offered_load": _times(work, load),
+                "policies": [one.as_dict() for one in some],
+                "beaten_in_all_by": fronts.beaten(some),
+            }
             for load, some in by_load.items()
         ],
         "headroom": [one.as_dict() for one in headroom],

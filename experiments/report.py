@@ -19,6 +19,7 @@ from .board import about, room_left
 from .comparison import Comparison
 from .entrants import BOUND
 from .figures import png, profiles, ratios, spreads, svg
+from .fronts import said
 from .groups import KINDS
 from .scores import MAIN, METRICS
 from .screen import number
@@ -83,11 +84,16 @@ def more(done: Comparison) -> Iterator[str]:
     found, first = done.everybody, done.found
     if len(done.loads) > 1:
         yield f"<h2>By load</h2>{sections.loads(found)}"
-    yield f"<h2>Use, costs and fairness</h2>{by_load(found, sections.others)}"
+    yield f"<h2>Use, costs and fairness</h2>{by_load(found, costs)}"
     for kind, words in KINDS.items():
         if len(named(first, done.reference).groups[kind]) > 1:
             table = by_load(found, partial(sections.served, kind=kind, reference=done.reference))
             yield f"<h2>By {words}</h2>{SERVED}{table}"
+
+
+def costs(found: Sequence[Standing]) -> str:
+    """What the world knows beside times, and who is beaten in completion time, carbon and money at once."""
+    return sections.others(found) + "".join(f"<p>{escape(text)}.</p>" for text in said(found))
 
 
 def figures(done: Comparison) -> Iterator[str]:

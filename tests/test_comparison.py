@@ -24,6 +24,7 @@ from gpuyard.experiments.compare import Compare, compare
 from gpuyard.experiments.comparison import Comparison
 from gpuyard.experiments.contest import Contest, Outcome
 from gpuyard.experiments.entrants import BOUND, Entrant, entrants
+from gpuyard.experiments.fronts import beaten, said, ways
 from gpuyard.experiments.groups import against, chosen, grouped, stacked, sums
 from gpuyard.experiments.intervals import resamples
 from gpuyard.experiments.simulate import simulate
@@ -292,6 +293,25 @@ def test_the_largest_win_and_loss_are_found() -> None:
     assert extremes(mine, other) == {"wins": 0, "loses": 1}
     assert extremes(mine, mine) == {}
     assert other.duels["mean_bounded_slowdown"].difference.value == pytest.approx(5 / 3 - 7 / 3)
+
+
+def test_who_is_beaten_in_every_way_is_told_with_those_who_beat_it() -> None:
+    """Clean pays more and so does not beat slow; equals beat nobody; money that one does not tell is no way."""
+    points = {"quick": (5.0, 3.0, 2.0), "clean": (9.0, 1.0, 9.0), "slow": (9.0, 3.0, 2.0), "again": (5.0, 3.0, 2.0)}
+    known = {
+        name: [_outcome(name, window, jct, carbon_kg=carbon, usd=usd) for window in range(2)]
+        for name, (jct, carbon, usd) in points.items()
+    }
+    found = stood(known)
+    assert beaten(found) == {"quick": [], "clean": [], "slow": ["quick", "again"], "again": []}
+    assert list(said(found)) == [
+        "mean JCT, carbon, money: nobody beats quick, clean, again in all",
+        "slow is beaten in all by quick, again",
+    ]
+    silent = stood(known | {"mute": [_outcome("mute", window, 1.0, carbon_kg=5.0) for window in range(2)]})
+    assert ways(silent) == ("mean_jct", "carbon_kg")
+    assert beaten(silent)["slow"] == ["quick", "clean", "again"]
+    assert beaten(stood({name: [_outcome(name, 0, 1.0), _outcome(name, 1, 1.0)] for name in ("a", "b")})) == {}
 
 
 def test_a_metric_is_of_the_windows_that_know_it() -> None:
