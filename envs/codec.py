@@ -81,6 +81,10 @@ class Codec(Protocol):
     def whole(self) -> tuple[str, ...]:
         """The names of the last row's features."""
 
+    @property
+    def marks(self) -> int:
+        """How many marks the last row shows from `features.MARKS` on."""
+
     def menu(self, cluster: ClusterView) -> Menu:
         """What can be decided now."""
 
@@ -142,6 +146,7 @@ class Starts:
     oldest: bool = False
     row: ClassVar[tuple[str, ...]] = ROW
     whole: ClassVar[tuple[str, ...]] = WHOLE
+    marks: ClassVar[int] = 0
     _fits: dict[float, Placement | None] = field(default_factory=dict, repr=False, init=False)
     _for: tuple[Columns | None, int] = field(default=(None, -1), repr=False, init=False)
 

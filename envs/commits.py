@@ -14,8 +14,8 @@ import numpy as np
 from gymnasium import spaces
 
 from .cluster import ClusterView
-from .codec import Menu, Starts, candidates
-from .features import ROW, WHOLE, expected_ends, time_to_fit
+from .codec import Menu, Observation, Starts, candidates
+from .features import MARKS, ROW, WHOLE, expected_ends, time_to_fit
 from .placement import Place, packed
 from .roster import Columns
 from .vocabulary import Decision
@@ -30,9 +30,50 @@ class _Promise:
     by: float
 
 
+SHOWN = ("backfill", "usual", "both")
+"""Marks of the last row.
+
+backfill: whether others may pass who is waited for; usual: how long jobs usually are here, the mean of log1p of the
+estimates of all that came, less 5 (two and a half minutes), at most 2 from 0; both: their product.
+"""
+MIDDLE, TRUST = 5.0, 16.0
+"""What jobs are taken to be before any came, log1p seconds; it counts as so many jobs."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The jobs that a session has brought so far.
+
+    Attributes:
+        cluster: whose session it is.
+        keys: their ids.
+        total: the sum of log1p of their estimates less `MIDDLE`.
+    """
+
+    cluster: ClusterView
+    keys: set[int] = field(default_factory=set)
+    total: float = 0.0
+
+    def look(self) -> None:
+        """Takes notice of those who wait for the first time."""
+        columns = self.cluster.pending.columns
+        if fresh := [key for key in columns.keys if key not in self.keys]:
+            self.keys.update(fresh)
+            estimates = columns.of(fresh)[Columns.ESTIMATE]
+            known = np.isfinite(estimates)
+            self.total += float((np.log1p(estimates[known]) - MIDDLE).sum())
+
+    @property
+    def usual(self) -> float:
+        """The mean, drawn towards 0 while few are known."""
+        return max(min(self.total / (len(self.keys) + TRUST), 2.0), -2.0)
+
+
 @dataclass(slots=True)
 class Commits:
     """Choices of a waiting job that is waited for. Waiting is not chosen: it is what comes of a choice.
+
+    Rows are those of starts, and heft: four times the estimate's feature times the width, as F1's first term is.
 
     Args:
         k: candidates shown at most.
@@ -43,10 +84,12 @@ class Commits:
     k: int = 32
     place: Place = packed
     backfill: bool = False
-    row: ClassVar[tuple[str, ...]] = ROW
-    whole: ClassVar[tuple[str, ...]] = WHOLE
+    row: ClassVar[tuple[str, ...]] = (*ROW, "heft")
+    whole: ClassVar[tuple[str, ...]] = (*WHOLE[:MARKS], *SHOWN, *("",) * (len(ROW) + 1 - MARKS - len(SHOWN)))
+    marks: ClassVar[int] = len(SHOWN)
     _starts: Starts = field(init=False, repr=False)
     _promise: _Promise | None = field(default=None, init=False, repr=False)
+    _seen: _Seen | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Rows are those of starts."""
@@ -55,7 +98,7 @@ class Commits:
     @property
     def observation_space(self) -> spaces.Box:
         """Float32 of shape (k + 1, features), between -4 and 4."""
-        return self._starts.observation_space
+        return spaces.Box(-4.0, 4.0, (self.k + 1, len(self.row)), np.float32)
 
     @property
     def action_space(self) -> spaces.Discrete:
@@ -64,6 +107,28 @@ class Commits:
 
     def menu(self, cluster: ClusterView) -> Menu:
         """All candidates; or, while somebody is waited for, who starts now: it or who may pass it, or nobody."""
+        seen = self._look(cluster)
+        menu = self._menu(cluster)
+        observe = menu.observe
+        menu.observe = lambda: self._told(observe(), seen)
+        return menu
+
+    def _look(self, cluster: ClusterView) -> _Seen:
+        """How long the jobs of this session usually are, those who have just come among them."""
+        if self._seen is None or self._seen.cluster is not cluster:
+            self._seen = _Seen(cluster)
+        self._seen.look()
+        return self._seen
+
+    def _told(self, plain: Observation, seen: _Seen) -> Observation:
+        """With heft and marks beside what menus of starts show."""
+        out = np.zeros((len(plain), len(self.row)), np.float32)
+        out[:, : len(ROW)] = plain
+        out[:-1, -1] = 4.0 * plain[:-1, ROW.index("estimate")] * plain[:-1, ROW.index("width")]
+        out[-1, MARKS : MARKS + len(SHOWN)] = self.backfill, seen.usual, self.backfill * seen.usual
+        return out
+
+    def _menu(self, cluster: ClusterView) -> Menu:
         if (promise := self._waited_for(cluster)) is None:
             return self._free(cluster)
         menu = self._starts.of(cluster, [promise.job])

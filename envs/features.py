@@ -45,6 +45,9 @@ not shown; next_end: log1p seconds over 16 to the first expected end; head_*: of
 largest free count on one node over its size; none_running: 1 if nothing runs.
 """
 
+MARKS = sum(name != "" for name in WHOLE)
+"""Where the last row may show marks by which a rule changes: objectives' weights, or how the game is played."""
+
 SCALE = 1.0 / 16.0
 NEVER = float(np.exp(16.0))
 _HUNDRED = log1p(100.0)

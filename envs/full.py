@@ -18,7 +18,7 @@ from gymnasium import spaces
 from .cluster import ClusterView
 from .codec import Mask, Menu, Observation, candidates
 from .economics import AROUND, GAINS, RANKS, around, follow, gains, ranks
-from .features import ROW, WHOLE, expected_ends, of_running, spares, time_to_fit
+from .features import MARKS, ROW, WHOLE, expected_ends, of_running, spares, time_to_fit
 from .offers.offer import START, VERBS, Glance, Memory, Offer, known, made
 from .placement import Place, packed
 from .rates import OBJECTIVES
@@ -29,9 +29,7 @@ NEEDS: dict[str, type] = {"preempts": Preempt, "moves": Move, "resizes": Resize,
 """File of offers -> what a world must be able to do for it."""
 SHARED = len(ROW)
 """Features that both codecs show, in the same columns."""
-_KNOWN = sum(name != "" for name in WHOLE)
-GOALS = slice(_KNOWN, _KNOWN + len(OBJECTIVES))
-"""Where the last row shows the objectives' weights."""
+_WEIGHTS = slice(MARKS, MARKS + len(OBJECTIVES))
 
 
 @dataclass(slots=True)
@@ -55,7 +53,8 @@ class Full:
     quantum: float = 0.0
     weights: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(len(OBJECTIVES), np.float32))
     row: ClassVar[tuple[str, ...]] = (*ROW, *(f"is_{verb}" for verb in VERBS), *GAINS, *(f"rank_{r}" for r in RANKS))
-    whole: ClassVar[tuple[str, ...]] = (*WHOLE[:_KNOWN], *(f"weight_{name}" for name in OBJECTIVES), *AROUND)
+    whole: ClassVar[tuple[str, ...]] = (*WHOLE[:MARKS], *(f"weight_{name}" for name in OBJECTIVES), *AROUND)
+    marks: ClassVar[int] = len(OBJECTIVES)
     _memory: Memory = field(default_factory=lambda: Memory({}), repr=False, init=False)
 
     @property
@@ -120,11 +119,11 @@ class Full:
         cluster, usual = glance.cluster, follow(self._memory, glance.cluster)
         out = np.zeros((self.k + 1, len(self.row)), np.float32)
         last = out[-1]
-        last[GOALS] = self.weights
-        last[GOALS.stop :][: len(AROUND)] = around(cluster, usual)
+        last[_WEIGHTS] = self.weights
+        last[_WEIGHTS.stop :][: len(AROUND)] = around(cluster, usual)
         last[1] = cluster.room.spare / (cluster.room.size or 1)
         if glance.keys:
-            last[1:_KNOWN] = glance.described[1]
+            last[1:MARKS] = glance.described[1]
         if rows:
             out[: len(rows), 0] = 1.0
             out[: len(rows), SHARED : SHARED + len(VERBS) + len(GAINS)] = gains(cluster, rows, usual)

@@ -12,7 +12,6 @@ import numpy as np
 from ..traces.job import Trace
 from ..traces.trouble import BadInput
 from .codec import Codec, Mask, Menu, Observation, Starts
-from .full import Full
 from .nodes import Nodes
 from .rates import Mix, Rate, active_jobs
 from .scenario import Scenario, of_cluster
@@ -45,7 +44,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         render_mode: "ansi" for text, "rgb_array" for a picture: who stood where so far, the queue, what was in use.
 
     `reset(options={"trace": trace})` plays that window instead of a drawn one. With a mix, `weights` are those of its
-    objectives' costs, and `shown` those of all `rates.OBJECTIVES` as a full menu shows them.
+    objectives' costs; a `codec` takes the place of the environment's, with the same spaces.
 
     Raises BadInput for specs that cannot be read, a window of no jobs, and jobs to be refused.
     """
@@ -94,8 +93,8 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
             self.rate = self.rate_of(window)
         if self.mix is not None:
             self.mix.begin(window, (options or {}).get("weights"))
-        if options and "shown" in options and isinstance(self.codec, Full):
-            self.codec.weights = options["shown"]
+        if options and "codec" in options:
+            self.codec = options["codec"]
         self.session = Session(self.world.drawn(window.jobs[0].id).world(window, tick=self.tick))
         self.illegal = 0
         self._warm_up(window)

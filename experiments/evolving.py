@@ -13,10 +13,11 @@ from safetensors.numpy import load as parse
 from safetensors.numpy import save as dump
 
 from ..envs.codec import Mask, Observation
-from ..envs.full import GOALS
+from ..envs.commits import Commits
+from ..envs.features import MARKS
 from ..envs.rates import OBJECTIVES
 from ..envs.scheduling import SchedulingEnv
-from ..policies.learned import Weights, goals, of_rule
+from ..policies.learned import Weights, of_rule
 from ..policies.teachers import Rule, Vector, teachers
 from .cores import cores
 from .evolution import Evolution, Floats
@@ -31,53 +32,61 @@ LOGARITHMS = frozenset((
 """Features that are logarithms over 16: half a nat is 8 there, and 2 for those that are parts or flags."""
 
 
+RULE = -1
+"""The part of a rule that counts whatever the marks are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What a search moves: a rule's weights, or what each of several objectives adds to it; and the score of waiting.
+    """What a search moves: a rule's weights, what marks of the last row add to them, and the score of waiting.
 
     Args:
         row: the names of a row's features.
-        goals: whose parts are searched, as positions among all objectives; none to search the rule itself.
-        shown: how many objectives' weights the menu shows.
+        parts: what is searched: `RULE`, and positions of marks.
+        marks: how many the menu shows.
     """
 
     row: tuple[str, ...]
-    goals: tuple[int, ...] = ()
-    shown: int = 0
+    parts: tuple[int, ...] = (RULE,)
+    marks: int = 0
 
     @classmethod
     def of(cls, yard: Yard) -> Space:
-        """That of a training."""
-        drawn = yard.wanted.names if yard.wanted.drawn else ()
-        return cls(yard.codec.row, tuple(list(OBJECTIVES).index(name) for name in drawn), goals(yard.codec))
+        """That of a training: each objective's part where weights are drawn, each mark's too where the game changes."""
+        codec = yard.codec
+        if yard.wanted.drawn:
+            return cls(codec.row, tuple(list(OBJECTIVES).index(name) for name in yard.wanted.names), codec.marks)
+        return cls(codec.row, (RULE, *range(codec.marks)) if isinstance(codec, Commits) else (RULE,), codec.marks)
 
     @property
     def scale(self) -> Floats:
         """How far the first samples stray in each number."""
         row = [8.0 if name in LOGARITHMS else 2.0 for name in self.row]
-        return np.array([*row * max(len(self.goals), 1), 8.0])
+        return np.array([*row * len(self.parts), 8.0])
 
     def numbers(self, weights: Weights) -> Floats:
         """A rule's arrays as numbers to search from."""
-        rule = weights["goals.weight"][list(self.goals)] if self.goals else weights["rule.weight"]
-        return np.concatenate([rule.ravel(), weights["wait.bias"]]).astype(np.float64)
+        lines = [weights["rule.weight"][0] if part == RULE else weights["marks.weight"][part] for part in self.parts]
+        return np.concatenate([*lines, weights["wait.bias"]]).astype(np.float64)
 
     def weights(self, numbers: Floats) -> Weights:
         """The arrays of these numbers."""
-        lines = numbers[:-1].reshape(-1, len(self.row)).astype(np.float32)
-        extra = np.zeros((self.shown, len(self.row)), np.float32) if self.shown else None
-        if extra is None or not self.goals:
-            return of_rule(lines[0], float(numbers[-1]), goals=extra)
-        extra[list(self.goals)] = lines
-        return of_rule(np.zeros(len(self.row), np.float32), float(numbers[-1]), goals=extra)
+        lines = np.zeros((1 + self.marks, len(self.row)), np.float32)
+        lines[[1 + part for part in self.parts]] = numbers[:-1].reshape(-1, len(self.row))
+        return of_rule(lines[0], float(numbers[-1]), marks=lines[1:] if self.marks else None)
 
     def rule(self, numbers: Floats) -> Rule:
         """The rule of these numbers: what the network of their arrays does, at less cost."""
         lines: Vector = numbers[:-1].reshape(-1, len(self.row)).astype(np.float32)
-        waiting, told = np.float32(numbers[-1]), [GOALS.start + goal for goal in self.goals]
+        waiting, several = np.float32(numbers[-1]), self.parts != (RULE,)
+        marks = [MARKS + part for part in self.parts if part != RULE]
+        first = int(RULE in self.parts)
 
         def rule(observation: Observation, mask: Mask) -> int:
-            scores = observation @ (observation[-1, told] @ lines if told else lines[0])
+            line = lines[0]
+            if several:
+                line = observation[-1, marks] @ lines[first:] + (line if first else np.float32(0.0))
+            scores = observation @ line
             scores[-1] = waiting
             scores[~mask] = -np.inf
             return int(scores.argmax())
@@ -110,7 +119,7 @@ class Evolving:
 
     def _tight(self, numbers: Floats) -> Floats:
         """With the score of waiting just below all that the rule takes on a window: a small step changes something."""
-        if self.space.goals:
+        if self.space.parts != (RULE,):
             return numbers
         rule, least = self.space.rule(numbers), np.inf
         for observation, action in _seen(self.school.env, self.school.tasks[0], rule):

@@ -41,18 +41,18 @@ class Task:
         window: the jobs.
         weights: of each objective, summing to 1.
         scale: by which each objective's cost is told; a plain rule's costs on the window are 1 then.
-        shown: the weights as the codec shows them.
+        codec: the menus of it, which show what is wanted.
     """
 
     window: Trace
     weights: Floats
     scale: Floats
-    shown: npt.NDArray[np.float32]
+    codec: Starts | Commits | Full
 
     @property
     def options(self) -> dict[str, Any]:
         """What an environment is reset with."""
-        return {"trace": self.window, "weights": self.weights * self.scale, "shown": self.shown}
+        return {"trace": self.window, "weights": self.weights * self.scale, "codec": self.codec}
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,10 @@ class Yard:
         """A window with weights drawn by the seed. Several objectives are told as parts of a plain rule's costs."""
         weights = self.wanted.draw(np.random.default_rng((*seed, 7)))
         ones = np.ones(len(weights))
-        task = Task(window, weights, ones, self.wanted.shown(weights))
+        codec = replace(self.codec)
+        if isinstance(codec, Full):
+            codec.weights = self.wanted.shown(weights)
+        task = Task(window, weights, ones, codec)
         if len(weights) == 1:
             return task
         play(env, replace(task, weights=ones), by_rule(teachers(self.codec)["shortest"]))

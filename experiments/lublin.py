@@ -2,8 +2,9 @@
 
 The game is that of `reproduce_rlscheduler`: whoever is chosen is waited for, strictly or with one-shot backfilling, and
 run times are exact or blurred (`noisy:0.8`). Policies learn from the jobs of both traces that none of the ten scored
-sequences holds: from windows made of blocks of them, exact and blurred alike, by evolution strategies and by imitation
-and MaskablePPO. What is kept is the best on other such windows.
+sequences holds: from windows made of blocks of them, strict and backfilled, exact and blurred alike, by evolution
+strategies and by imitation and MaskablePPO. One rule begins as the best one of each kind of cell, as marks of its menu
+tell it how it is played and how long jobs usually are. What is kept is the best on other such windows.
 """
 
 # ruff: noqa: RUF009 (`option` is dataclasses' `field`)
@@ -23,19 +24,20 @@ import click
 import numpy as np
 from rich.text import Text
 
-from ..envs.commits import Commits
+from ..envs.commits import MIDDLE, Commits
 from ..envs.metrics import read
 from ..envs.nodes import parse
 from ..envs.scenario import of_cluster
+from ..envs.scheduling import SchedulingEnv
 from ..envs.session import Policy, Session
 from ..envs.sim import SimWorld
-from ..policies.learned import load, told_of
+from ..policies.learned import Weights, load, of_rule, told_of
 from ..traces.estimates import with_estimates
 from ..traces.job import Job, Trace
 from .cores import cores
 from .evolving import Evolving
 from .intervals import Runs, duel, resamples
-from .lessons import Yard
+from .lessons import Task, Yard
 from .objectives import wanted
 from .options import command_of, option
 from .reproduce_rlscheduler import LENGTH, PROCESSORS, RULES, STARTS, Committed, lublin
@@ -53,7 +55,9 @@ SLACK = 1.03
 
 @dataclass(frozen=True)
 class Blocks(Yard):
-    """Windows made of blocks of consecutive jobs, in every second one with blurred run times.
+    """Windows made of blocks of consecutive jobs, in half of them with blurred run times.
+
+    The last number of a window's seed says of which trace it is and whether it is backfilled, turn by turn.
 
     Attributes:
         stretches: the jobs of each trace that nobody is scored on.
@@ -64,7 +68,7 @@ class Blocks(Yard):
     def window(self, *seed: int) -> Trace:
         """Blocks of one trace, drawn by the seed, one after the other."""
         rng = np.random.default_rng(seed)
-        stretch = self.stretches[rng.integers(len(self.stretches))]
+        stretch = self.stretches[seed[-1] % len(self.stretches)]
         jobs, durations, now = list[Job](), dict[int, float](), 0.0
         while len(jobs) < self.jobs:
             first = int(rng.integers(len(stretch) - BLOCK))
@@ -79,6 +83,40 @@ class Blocks(Yard):
     def windows(self, count: int) -> list[Trace]:
         """The same `count` windows at every call."""
         return [self.window(9, number) for number in range(count)]
+
+    def task(self, env: SchedulingEnv, window: Trace, *seed: int) -> Task:
+        """A window, strict or backfilled."""
+        task = super().task(env, window, *seed)
+        assert isinstance(task.codec, Commits)
+        task.codec.backfill = bool(seed[-1] // len(self.stretches) % 2)
+        return task
+
+
+class Cells(School):
+    """Begins as the rule that is best in each kind of cell: strict or backfilled, of long jobs or of short ones."""
+
+    def begin(self, free: bool = False) -> Weights:
+        """A line for each of four kinds, joined by marks: what `backfill`, `usual` and `both` add."""
+        row, costs, known = self.yard.codec.row, self.state["costs"], self._lines()
+        kinds = [_kind(task) for task in self.tasks]
+        marks, lines = [], []
+        for kind in dict.fromkeys((backfill, long) for backfill, _, long in kinds):
+            those = [at for at, (backfill, _, long) in enumerate(kinds) if (backfill, long) == kind]
+            paid = {name: sum(costs[name][at] / self.state["par"][at] for at in those) for name in known}
+            best = min(paid, key=paid.__getitem__)
+            usual = float(np.mean([kinds[at][1] for at in those]))
+            marks.append([1.0, kind[0], usual, kind[0] * usual])
+            lines.append(known[best].line(row)[0])
+            say(f"begins      {'backfilled' if kind[0] else 'strict'}, usual {usual:+.2f}, as {best}")
+        joined = np.linalg.lstsq(np.array(marks), np.array(lines, np.float64), rcond=None)[0].astype(np.float32)
+        return of_rule(joined[0], 0.0, marks=joined[1:])
+
+
+def _kind(task: Task) -> tuple[bool, float, bool]:
+    """Whether it is backfilled, how long its jobs usually are as the codec tells it, and whether that is long."""
+    assert isinstance(task.codec, Commits)
+    usual = float(np.mean([np.log1p(job.estimate or 0.0) for job in task.window.jobs])) - MIDDLE
+    return task.codec.backfill, usual, usual > 0.0
 
 
 def unscored(trace: Trace) -> Trace:
@@ -96,9 +134,9 @@ class Lublin:
     out: Path = option(help="Folder for the policies, in folders es-N and ppo-N.", metavar="DIR")
     seeds: int = option(1, help="Trainings of each kind.")
     generations: int = option(12, help="Generations of evolution strategies.")
-    episodes: int = option(6, help="Windows in each.")
+    episodes: int = option(12, help="Windows in each.")
     steps: int = option(200_000, help="Decisions of practice (PPO); 0 for none.")
-    backfill: bool = option(False, help="Learn the backfilled game, not the strict one.")
+    sigma: float = option(0.15, help="How far the first generation's samples stray.")
     workers: int | None = option(None, help="Processes; as many as there are cores by default.")
     json: bool = option(False, help="One JSON object on stdout.")
 
@@ -107,14 +145,14 @@ def trained(args: Lublin, algorithm: Literal["es", "ppo"], seed: int, stretches:
     """Trains a policy; its folder. PPO goes on from what evolution found with the same seed."""
     train = Train(
         out=args.out / f"{algorithm}-{seed}", trace=args.lublin1, cluster=f"1x{PROCESSORS}:CPU", k=64, seed=seed,
-        menu="passes" if args.backfill else "commits", algorithm=algorithm, jobs=LENGTH, validation=8,
+        menu="commits", algorithm=algorithm, jobs=LENGTH, validation=16, sigma=args.sigma,
         generations=args.generations, episodes=args.episodes, validate_generations=2, workers=args.workers,
         steps=args.steps, validate_every=50_000, lessons=0,
         begin=args.out / f"es-{seed}" if algorithm == "ppo" else None,
     )  # fmt: skip
     world = of_cluster(train.cluster or "", 0.0)
     yard = Blocks(stretches[0], world, train.codec(), wanted("slowdown"), LENGTH, stretches=tuple(stretches))
-    school = School(train, yard, yard, _card(train, args))
+    school = Cells(train, yard, yard, _card(train, args))
     if algorithm == "es":
         done = Evolving(school).train()
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..envs.rates import OBJECTIVES
-from ..policies.learned import Weights, goals, load, of_rule, save, write
+from ..policies.learned import Weights, load, of_rule, save, write
 from ..policies.teachers import Line, Teacher, teachers
 from ..traces.trouble import BadInput
 from .lessons import Known, Task, Yard, cost, greedy, player, score
@@ -71,7 +71,7 @@ class School:
         par = np.maximum(np.min(list(costs.values()), axis=0), 1e-9)
         table = {name: float((paid / par).mean()) for name, paid in costs.items()}
         self.state |= {"par": par.tolist(), "teachers": table, "teacher": min(table, key=table.__getitem__)}
-        self.state["corners"] = self._corners(parts)
+        self.state |= {"corners": self._corners(parts), "costs": {name: paid.tolist() for name, paid in costs.items()}}
         ranked = sorted(table.items(), key=lambda row: row[1])
         say("teachers    " + ", ".join(f"{name} {cost:.3f}" for name, cost in ranked) + " of each window's best cost")
 
@@ -88,26 +88,39 @@ class School:
     def begin(self, free: bool = False) -> Weights:
         """The linear rule to begin with: that of the best teacher that is one.
 
-        Where weights are drawn, each objective adds the line that is best for it alone, times its weight.
+        Where weights are drawn, each objective adds a line times its weight.
 
         Args:
             free: of those alone that no flag keeps from starting what fits: small steps lead away from these.
         """
-        row, count = self.yard.codec.row, goals(self.yard.codec)
-        extra = np.zeros((count, len(row)), np.float32) if count else None
-        if extra is not None and (corners := self.state["corners"]):
-            for goal, name in corners.items():
-                extra[list(OBJECTIVES).index(goal)] = self._lines()[name].line(row)[0]
-            said = ", ".join(f"{goal} as {name}" for goal, name in corners.items())
-            say(f"begins      {said}")
-            return of_rule(np.zeros(len(row), np.float32), 0.0, goals=extra)
+        row, count = self.yard.codec.row, self.yard.codec.marks
+        if corners := self.state["corners"]:
+            return self._joined(corners)
         able = {
             name: one
             for name, one in self._lines().items()
             if not free or isinstance(one, Line) or not (one.spares or one.strict)
         }
         rule, waiting = able[min(able, key=self.state["teachers"].__getitem__)].line(row)
-        return of_rule(rule, waiting, goals=extra)
+        return of_rule(rule, waiting, marks=np.zeros((count, len(row)), np.float32) if count else None)
+
+    def _joined(self, corners: Mapping[str, str]) -> Weights:
+        """Each objective's line times its weight; or one line for all, where that is better in between."""
+        table, row, lines = self.state["teachers"], self.yard.codec.row, self._lines()
+        one = min((name for name in lines if isinstance(lines[name], Line)), key=table.__getitem__)
+
+        def of(chosen: Mapping[str, str]) -> Weights:
+            marks = np.zeros((self.yard.codec.marks, len(row)), np.float32)
+            for goal, name in chosen.items():
+                marks[list(OBJECTIVES).index(goal)] = lines[name].line(row)[0]
+            return of_rule(np.zeros(len(row), np.float32), 0.0, marks=marks)
+
+        found = of(corners)
+        if (blend := score(self.env, self.tasks, self.state["par"], greedy(found))) >= table[one]:
+            corners, found = dict.fromkeys(corners, one), of(dict.fromkeys(corners, one))
+        told = ", ".join(f"{goal} as {name}" for goal, name in corners.items())
+        say(f"begins      {told} (each objective's own: {blend:.3f}, one for all: {table[one]:.3f})")
+        return found
 
     def _lines(self) -> dict[str, Teacher | Line]:
         return {name: one for name, one in self.known.items() if isinstance(one, Teacher | Line)}

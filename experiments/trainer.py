@@ -18,7 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from ..envs.vector import Batch, Par
-from ..policies.learned import Weights, goals, load
+from ..policies.learned import Weights, load
 from ..policies.network import BatchVecEnv, MenuPolicy, imitate, join
 from ..traces.trouble import BadInput
 from .lessons import best_teacher, play, player
@@ -64,7 +64,7 @@ class Trainer:
             gae_lambda=0.97,
             ent_coef=args.entropy,
             target_kl=0.03,
-            policy_kwargs={"width": args.width, "goals": goals(self.school.yard.codec)},
+            policy_kwargs={"width": args.width, "marks": self.school.yard.codec.marks},
             seed=args.seed,
             device="cpu",
         )
@@ -187,7 +187,7 @@ def _begun(folder: Path, policy: MenuPolicy) -> Weights:
     if np.any(begun.weights["logit.weight"]) or np.any(begun.weights["wait.weight"]):
         width = len(begun.weights["row1.bias"])
         raise BadInput(f"--begin {folder}: its network has width {width}; give --width {width}")
-    kept = {name: begun.weights[name] for name in ("rule.weight", "wait.bias", "goals.weight") if name in mine}
+    kept = {name: begun.weights[name] for name in ("rule.weight", "wait.bias", "marks.weight") if name in mine}
     return {**mine, **kept}
 
 

@@ -20,7 +20,8 @@ from ..envs import placement as placements
 from ..envs.cluster import ClusterView
 from ..envs.codec import Observation, Starts
 from ..envs.commits import Commits
-from ..envs.full import GOALS, Full
+from ..envs.features import MARKS
+from ..envs.full import Full
 from ..envs.offers.offer import known
 from ..envs.placement import Place
 from ..envs.rates import OBJECTIVES
@@ -38,10 +39,11 @@ Weights = Mapping[str, Floats]
 LAYERS = ("row1", "row2", "pool", "join", "logit", "wait", "value1", "value2")
 
 
-def shapes(width: int, features: int, goals: int = 0) -> dict[str, tuple[int, ...]]:
+def shapes(width: int, features: int, marks: int = 0) -> dict[str, tuple[int, ...]]:
     """The arrays of a network of this width over so many features, as torch lays linear layers out: (out, in).
 
-    Where weights of so many objectives are shown, `goals` has what each of them adds to the rule, times its weight.
+    Where the last row shows so many marks, such as the objectives' weights, `marks` has what each adds to the rule,
+    times its value.
     """
     w = width
     ins = dict(zip(LAYERS, (features, w, 2 * w + features, 2 * w, w, w, w, w), strict=True))
@@ -49,12 +51,7 @@ def shapes(width: int, features: int, goals: int = 0) -> dict[str, tuple[int, ..
     found: dict[str, tuple[int, ...]] = {"rule.weight": (1, features)}
     for name in LAYERS:
         found |= {f"{name}.weight": (outs[name], ins[name]), f"{name}.bias": (outs[name],)}
-    return found | ({"goals.weight": (goals, features)} if goals else {})
-
-
-def goals(codec: Starts | Commits | Full) -> int:
-    """How many objectives' weights a codec shows."""
-    return len(OBJECTIVES) if isinstance(codec, Full) else 0
+    return found | ({"marks.weight": (marks, features)} if marks else {})
 
 
 def logits(weights: Weights, observation: Observation) -> npt.NDArray[np.float32]:
@@ -76,27 +73,27 @@ def logits(weights: Weights, observation: Observation) -> npt.NDArray[np.float32
     joined = np.maximum(hidden @ mine.T + (shared @ context + w["join.bias"]), 0)
     answer = np.full(len(observation), -np.inf, np.float32)
     line = w["rule.weight"][0]
-    if "goals.weight" in w:
-        line = line + whole[GOALS] @ w["goals.weight"]
+    if (marks := w.get("marks.weight")) is not None:
+        line = line + whole[MARKS : MARKS + len(marks)] @ marks
     answer[:count] = (joined @ w["logit.weight"].T + w["logit.bias"])[:, 0] + rows @ line
     answer[-1] = (w["wait.weight"] @ context + w["wait.bias"])[0]
     return answer
 
 
-def of_rule(rule: Floats, waiting: float, width: int = 1, goals: Floats | None = None) -> dict[str, Floats]:
+def of_rule(rule: Floats, waiting: float, width: int = 1, marks: Floats | None = None) -> dict[str, Floats]:
     """The arrays of a network that is a linear rule alone.
 
     Args:
         rule: weights of a row's features, shape (features,).
         waiting: the score of waiting.
         width: of the layers, all zero.
-        goals: what each objective adds, shape (objectives, features), where a codec shows their weights.
+        marks: what each mark adds, shape (marks, features), where a codec shows any.
     """
-    wanted = shapes(width, len(rule), 0 if goals is None else len(goals))
+    wanted = shapes(width, len(rule), 0 if marks is None else len(marks))
     found = {name: np.zeros(shape, np.float32) for name, shape in wanted.items()}
     found["rule.weight"], found["wait.bias"] = rule[None].astype(np.float32), np.array([waiting], np.float32)
-    if goals is not None:
-        found["goals.weight"] = goals.astype(np.float32)
+    if marks is not None:
+        found["marks.weight"] = marks.astype(np.float32)
     return found
 
 
@@ -202,7 +199,7 @@ def load(folder: Path) -> Learned:
         raise BadInput(
             f"{folder / 'policy.json'}: was trained on other features than this gpuyard shows; train it again"
         )
-    weights = _weights(folder / "weights.safetensors", shapes(width, len(codec.row), goals(codec)))
+    weights = _weights(folder / "weights.safetensors", shapes(width, len(codec.row), codec.marks))
     needs = ESTIMATES if card.get("needs_estimates", False) else NOTHING
     return Learned(weights, codec, card, codec.place, needs, None if tick is None else float(tick))
 

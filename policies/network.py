@@ -19,8 +19,7 @@ from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
-from ..envs.features import ROW
-from ..envs.full import GOALS
+from ..envs.features import MARKS, ROW
 from ..envs.vector import Batch
 from .learned import Weights
 
@@ -28,7 +27,7 @@ from .learned import Weights
 class Network(nn.Module):
     """Observations of shape (batch, rows, features) -> logits of shape (batch, rows) and values of shape (batch, 1)."""
 
-    def __init__(self, width: int = 32, features: int = len(ROW), goals: int = 0) -> None:
+    def __init__(self, width: int = 32, features: int = len(ROW), marks: int = 0) -> None:
         super().__init__()
         self.row1, self.row2 = nn.Linear(features, width), nn.Linear(width, width)
         self.pool = nn.Linear(2 * width + features, width)
@@ -36,9 +35,9 @@ class Network(nn.Module):
         self.wait = nn.Linear(width, 1)
         self.rule = nn.Linear(features, 1, bias=False)
         self.value1, self.value2 = nn.Linear(width, width), nn.Linear(width, 1)
-        self.goals = nn.Linear(features, goals, bias=False) if goals else None
-        if self.goals is not None:
-            nn.init.zeros_(self.goals.weight)
+        self.marks = nn.Linear(features, marks, bias=False) if marks else None
+        if self.marks is not None:
+            nn.init.zeros_(self.marks.weight)
         for quiet in (self.logit, self.wait, self.rule):
             nn.init.zeros_(quiet.weight)
         nn.init.zeros_(self.logit.bias)
@@ -54,8 +53,9 @@ class Network(nn.Module):
         mine = nn.functional.linear(hidden, self.join.weight[:, :width])
         shared = nn.functional.linear(context, self.join.weight[:, width:], self.join.bias)
         scores = (self.logit(torch.relu(mine + shared[:, None])) + self.rule(rows))[..., 0]
-        if self.goals is not None:
-            scores = scores + (self.goals(rows) * whole[:, None, GOALS]).sum(-1)
+        if self.marks is not None:
+            shown = whole[:, None, MARKS : MARKS + self.marks.out_features]
+            scores = scores + (self.marks(rows) * shown).sum(-1)
         value: Tensor = self.value2(torch.relu(self.value1(context)))
         return torch.cat([scores, self.wait(context)], 1), value
 
@@ -64,8 +64,8 @@ class Network(nn.Module):
         with torch.no_grad():
             self.rule.weight.copy_(torch.from_numpy(weights["rule.weight"]))
             self.wait.bias.copy_(torch.from_numpy(weights["wait.bias"]))
-            if self.goals is not None:
-                self.goals.weight.copy_(torch.from_numpy(weights["goals.weight"]))
+            if self.marks is not None:
+                self.marks.weight.copy_(torch.from_numpy(weights["marks.weight"]))
 
 
 class _Heads(nn.Module):
@@ -89,14 +89,14 @@ class _Heads(nn.Module):
 class MenuPolicy(MaskableActorCriticPolicy):
     """MaskablePPO's policy with the network in place of its linear heads."""
 
-    def __init__(self, *args: Any, width: int = 32, goals: int = 0, **kwargs: Any) -> None:
-        self.width, self.goals = width, goals
+    def __init__(self, *args: Any, width: int = 32, marks: int = 0, **kwargs: Any) -> None:
+        self.width, self.marks = width, marks
         super().__init__(*args, **{"net_arch": [], **kwargs})
 
     def _build(self, lr_schedule: Callable[[float], float]) -> None:
         shape = self.observation_space.shape
         assert shape is not None
-        self.network = Network(self.width, shape[1], self.goals)
+        self.network = Network(self.width, shape[1], self.marks)
         self.mlp_extractor = _Heads(self.network, shape)  # type: ignore[assignment]
         self.action_net = self.value_net = nn.Identity()  # type: ignore[assignment]
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]

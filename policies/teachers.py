@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..envs.codec import Codec, Mask, Observation
+from ..envs.commits import Commits
 from ..envs.features import ROW
 from ..envs.full import Full
 from ..envs.offers.offer import VERBS
@@ -45,7 +46,7 @@ class Teacher:
         """The row it chooses: a legal start, else the last row, which waits."""
         rows = observation[:-1]
         able = mask[:-1]
-        if observation.shape[1] > len(ROW):
+        if observation.shape[1] == len(Full.row):
             able = able & (rows[:, len(ROW)] > 0)
         if self.spares is not None:
             able = able & (rows[:, AT[f"spares_{self.spares}"]] > 0)
@@ -69,7 +70,7 @@ class Teacher:
         for name in (f"spares_{self.spares}", f"is_{self.strict}"):
             if name in AT:  # those that may start rank above waiting, the others below
                 rule[AT[name]], waiting = high - low, high
-        for verb in VERBS[1:] if len(row) > len(ROW) else ():
+        for verb in VERBS[1:] if len(row) == len(Full.row) else ():
             rule[row.index(f"is_{verb}")] = 2.0 * (low - high) - 16.0
         return rule, waiting
 
@@ -91,7 +92,7 @@ class Line:
         return int(np.where(mask, scores, -np.inf).argmax())
 
     def _of(self, count: int) -> Vector:
-        return self.line(Full.row if count == len(Full.row) else ROW)[0]
+        return self.line(next(row for row in (ROW, Commits.row, Full.row) if len(row) == count))[0]
 
     def line(self, row: Sequence[str]) -> tuple[Vector, float]:
         """The weights of a row's features, and the score of waiting."""
@@ -147,8 +148,10 @@ FAST = {"pace": 11.0}
 """A factor in pace counts as much as one in what is left to do."""
 RENT = {"is_provision": -10.0, "wait": 16.0, "blocked": 8.0, "usd": -8.0, "is_release": 0.5}
 """Nodes come for whom has waited about ten minutes longer than is usual; idle nodes go when nobody is blocked."""
-SLEEP = {"is_provision": -1.0, "blocked": 16.0, "comes": 8.0, "usd": -160.0, "is_release": 1.5}
-"""Nodes that cost nothing come as soon as somebody is blocked, others not at all; idle nodes go when nobody is."""
+AT_ONCE = {"is_provision": -1.0, "blocked": 16.0, "comes": 8.0, "usd": -4.0, "is_release": 1.5}
+"""Nodes come as soon as somebody is blocked, cheap ones first; idle nodes go when nobody is."""
+SLEEP = {**AT_ONCE, "usd": -160.0}
+"""The same of nodes that cost nothing; others do not come at all."""
 
 LINES: Mapping[str, Line] = {
     "srtf": Line(SRTF),
@@ -157,6 +160,7 @@ LINES: Mapping[str, Line] = {
     "srtf-fast": Line({**SRTF, **FAST}),
     "shortest-fast": Line({"estimate": -16.0, "is_start": 64.0, **FAST}),
     "shortest-renting": Line({"estimate": -16.0, "is_start": 64.0, **FAST, **RENT}),
+    "srtf-renting": Line({**SRTF, **FAST, **AT_ONCE}),
     "shortest-sleeping": Line({"estimate": -16.0, "is_start": 64.0, **FAST, **SLEEP}),
     "srtf-sleeping": Line({**SRTF, **FAST, **SLEEP}),
     "srtf-moving": Line({**SRTF, **FAST, "is_move": -2.0, "faster": 44.0, "lost": -1.0}),
@@ -167,6 +171,11 @@ LINES: Mapping[str, Line] = {
 """What more can be tried where menus are full: stops, kinds, rents, moves, gangs, power, carbon."""
 
 
+HEFTY: Mapping[str, Line] = {"lightest": Line({"heft": -64.0})}
+"""F1's first term, the logarithm of the estimate times the gang, where it is shown."""
+
+
 def teachers(codec: Codec) -> Mapping[str, Teacher | Line]:
     """The rules for a codec's menus."""
-    return {**TEACHERS, **ROOMY, **(LINES if isinstance(codec, Full) else {})}
+    more = LINES if isinstance(codec, Full) else HEFTY if isinstance(codec, Commits) else {}
+    return {**TEACHERS, **ROOMY, **more}

@@ -15,7 +15,7 @@ from gpuyard.envs.full import Full
 from gpuyard.envs.rates import OBJECTIVES
 from gpuyard.experiments import train
 from gpuyard.experiments.evolution import Evolution, Floats
-from gpuyard.experiments.evolving import Space
+from gpuyard.experiments.evolving import RULE, Space
 from gpuyard.experiments.objectives import wanted
 from gpuyard.experiments.school import spread
 from gpuyard.experiments.train import Train
@@ -99,12 +99,12 @@ def test_a_wrong_objective_is_answered_in_one_sentence(text: str, drawn: bool, t
     assert told in str(caught.value)
 
 
-@given(st.integers(0, 10_000), st.sampled_from([(), (0,), (3, 4)]))
+@given(st.integers(0, 10_000), st.sampled_from([(RULE,), (0,), (3, 4), (RULE, 0, 5)]))
 @settings(max_examples=40, deadline=None)
-def test_a_searched_rule_is_the_network_of_its_arrays(seed: int, several: tuple[int, ...]) -> None:
-    """Of a rule, and of what one objective or two of them add to it, times their weights."""
+def test_a_searched_rule_is_the_network_of_its_arrays(seed: int, parts: tuple[int, ...]) -> None:
+    """Of a rule, of what marks add to it, times their values, and of both."""
     rng, row = np.random.default_rng(seed), Full.row
-    space = Space(row, several, len(OBJECTIVES))
+    space = Space(row, parts, len(OBJECTIVES))
     numbers = rng.normal(0, 1, len(space.scale)).astype(np.float32).astype(np.float64)
     np.testing.assert_array_equal(space.numbers(space.weights(numbers)), numbers)
     observation = rng.uniform(-1, 1, (9, len(row))).astype(np.float32)
@@ -128,5 +128,5 @@ def test_where_weights_are_drawn_each_objective_begins_as_the_line_that_is_best_
     assert told["jct"] != told["carbon"]
     policy = load(tmp_path / "front")
     for goal in ("jct", "carbon"):
-        assert np.any(policy.weights["goals.weight"][list(OBJECTIVES).index(goal)])
-    assert not np.any(policy.weights["goals.weight"][list(OBJECTIVES).index("slowdown")])
+        assert np.any(policy.weights["marks.weight"][list(OBJECTIVES).index(goal)])
+    assert not np.any(policy.weights["marks.weight"][list(OBJECTIVES).index("slowdown")])

@@ -283,8 +283,9 @@ def test_what_a_mix_pays_is_what_the_metrics_say(name: str) -> None:
 
 def test_weights_are_shown_and_change_the_reward() -> None:
     one = SchedulingEnv(plain(), "2x4:V100", Full(), mix=Mix(("jct", "slowdown")), window=None)
-    shown = np.arange(6, dtype=np.float32) / 8
-    observation, _ = one.reset(options={"trace": plain(), "weights": np.array([2.0, 0.0]), "shown": shown})
+    shown = np.arange(6, dtype=np.float32) / np.float32(8)
+    options = {"trace": plain(), "weights": np.array([2.0, 0.0]), "codec": Full(weights=shown)}
+    observation, _ = one.reset(options=options)
     assert [observation[-1, LAST[f"weight_{name}"]] for name in OBJECTIVES] == shown.tolist()
     assert one.mix is not None
     over, total = False, 0.0

@@ -33,9 +33,9 @@ from gpuyard.traces.trouble import BadInput
 Arrays = dict[str, npt.NDArray[np.float32]]
 
 
-def random_weights(seed: int, width: int = 8, features: int = len(ROW), goals: int = 0) -> Arrays:
+def random_weights(seed: int, width: int = 8, features: int = len(ROW), marks: int = 0) -> Arrays:
     rng = np.random.default_rng(seed)
-    wanted = shapes(width, features, goals).items()
+    wanted = shapes(width, features, marks).items()
     return {name: rng.normal(0, 0.7, shape).astype(np.float32) for name, shape in wanted}
 
 

@@ -21,7 +21,7 @@ from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.vocabulary import Decision, Preempt, Start, Stopped
 from gpuyard.experiments.names import all_policies, policy
 from gpuyard.policies.backfill import Easy
-from gpuyard.policies.learned import Learned, goals, shapes
+from gpuyard.policies.learned import Learned, shapes
 from gpuyard.policies.preemptive import Preemptive, least_attained, srtf
 from gpuyard.policies.ranked import Ranked, submitted
 from gpuyard.traces.job import Trace
@@ -31,7 +31,7 @@ from strategies import nodes, traces
 def learned(codec: Starts | Commits | Full, seed: int) -> Learned:
     """A policy of random weights: what it decides makes no sense, and must be legal and blind all the same."""
     rng = np.random.default_rng(seed)
-    shaped = shapes(6, len(codec.row), goals(codec)).items()
+    shaped = shapes(6, len(codec.row), codec.marks).items()
     return Learned({name: rng.normal(0, 0.7, shape).astype(np.float32) for name, shape in shaped}, codec, {})
 
 

@@ -263,7 +263,7 @@ def test_a_batch_is_its_environments_side_by_side() -> None:
 def test_who_plays_par_earns_nothing_at_any_time_and_others_earn_the_difference(rate_of: Any) -> None:
     rule, another = TEACHERS["shortest"], TEACHERS["oldest"]
     alone, yours = env(skip_forced=True, rate_of=rate_of), env(skip_forced=True, rate_of=rate_of)
-    task = Task(burst(), np.ones(1), np.ones(1), np.zeros(0, np.float32))
+    task = Task(burst(), np.ones(1), np.ones(1), Starts())
     told, other = play(alone, task, by_rule(rule)), play(alone, task, by_rule(another))
     batch = Batch([yours], lambda _: ({"trace": burst()}, told.par()))
     for chosen, expected in ((rule, 0.0), (another, (told.cost - other.cost) / told.cost)):

@@ -95,6 +95,8 @@ class Memory:
 
     def follow(self, cluster: ClusterView) -> None:
         """Forgets what is no longer true."""
+        if self.room is not cluster.room:
+            self.done = frozenset()
         if self.room is not cluster.room or self.version != cluster.room.version:
             self.fits, self.version, self.room = {}, cluster.room.version, cluster.room
         if self.now != cluster.now:
