@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuyard.envs.commits import Commits
-from gpuyard.envs.features import ROW
+from gpuyard.envs.features import MARKS
 from gpuyard.envs.nodes import parse
 from gpuyard.envs.scheduling import SchedulingEnv
 from gpuyard.envs.session import Policy, Session
@@ -33,7 +35,7 @@ def starts(jobs: Rows, policy: Policy) -> dict[int, float]:
 
 
 def chooser(rule: str, backfill: bool = False) -> Learned:
-    weights, waiting = TEACHERS[rule].line(ROW)
+    weights, waiting = TEACHERS[rule].line(Commits.row)
     return Learned(of_rule(weights, waiting), Commits(64, backfill=backfill), {})
 
 
@@ -80,3 +82,24 @@ def test_an_environment_offers_all_who_wait_and_then_nobody_until_the_chosen_one
 def test_a_card_tells_of_it(backfill: bool) -> None:
     codec = Commits(9, backfill=backfill)
     assert codec_of(told_of(codec)) == codec
+
+
+def test_marks_tell_how_it_is_played_and_how_long_jobs_usually_are() -> None:
+    """Two jobs of e^8 and e^4 s, less one: their mean is one nat above the middle, as two of eighteen jobs know."""
+    jobs = [(0.0, 128, math.expm1(8.0)), (0.0, 1, math.expm1(4.0))]
+    for backfill in (0.0, 1.0):
+        env = SchedulingEnv(trace_of(jobs), "1x256:CPU", Commits(4, backfill=bool(backfill)))
+        observation, _ = env.reset()
+        usual = (8.0 + 4.0 - 2 * 5.0) / 18
+        assert observation[-1, MARKS : MARKS + 3] == pytest.approx([backfill, usual, backfill * usual])
+        assert observation[:2, -1] == pytest.approx([4 * 8 / 16 * 128 / 256, 4 * 4 / 16 / 256])
+        assert Commits.row[-1] == "heft"
+
+
+def test_who_comes_later_is_counted_once() -> None:
+    env = SchedulingEnv(trace_of([(0.0, 256, math.expm1(6.0)), (9.0, 256, math.expm1(9.0))]), "1x256:CPU", Commits(4))
+    env.reset()
+    observation, *_ = env.step(np.int64(0))
+    assert observation[-1, MARKS + 1] == pytest.approx(1.0 / 17)
+    observation, *_ = env.step(np.int64(4))
+    assert observation[-1, MARKS + 1] == pytest.approx(5.0 / 18)

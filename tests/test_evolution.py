@@ -118,7 +118,7 @@ def test_a_searched_rule_is_the_network_of_its_arrays(seed: int, parts: tuple[in
 def test_where_weights_are_drawn_each_objective_begins_as_the_line_that_is_best_for_it(tmp_path: Path) -> None:
     """On a hall that may sleep: least carbon by putting idle nodes to sleep, least completion time by none of it."""
     args = Train(
-        out=tmp_path / "front", scenario="hybrid", trace="synthetic:philly,jobs=1600,rate=0.25,largest=16", menu="full",
+        out=tmp_path / "front", scenario="hybrid", trace="synthetic:philly,jobs=3000,rate=0.75,largest=16", menu="full",
         algorithm="es", objective="jct=1,carbon=1", draw=True, tick=600.0, jobs=30, validation=2, generations=1,
         episodes=1, population=4, workers=1,
     )  # fmt: skip

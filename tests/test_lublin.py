@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from gpuyard.envs.commits import Commits
+from gpuyard.envs.features import MARKS
 from gpuyard.envs.scenario import of_cluster
-from gpuyard.experiments.lublin import BLOCK, CELLS, Blocks, table, unscored
+from gpuyard.experiments.lublin import BLOCK, CELLS, Blocks, Cells, _kind, table, unscored
 from gpuyard.experiments.objectives import wanted
 from gpuyard.experiments.reproduce_rlscheduler import LENGTH, RULES, STARTS
+from gpuyard.experiments.train import Train
 from gpuyard.traces.estimates import with_estimates
+from gpuyard.traces.job import Trace
 from gpuyard.traces.synthetic import generate
 
 TRACE = with_estimates(generate("lab", 10_000), "exact")
@@ -54,3 +59,34 @@ def test_a_row_tells_the_best_rule_and_how_each_kind_of_policy_stands_to_it() ->
         assert row["best_rule"] == "SJF"
         assert (row["es"]["slowdown"], row["es"]["ratio"], row["es"]["verdict"]) == (9.0, 0.9, "win")
         assert (row["ppo"]["slowdown"], row["ppo"]["ratio"], row["ppo"]["seeds"]) == (10.5, 1.05, [9.0, 12.0])
+
+
+def test_windows_take_turns_between_traces_and_between_the_strict_game_and_the_backfilled() -> None:
+    longer = {key: run + 0.125 for key, run in TRACE.durations.items()}
+    other = with_estimates(Trace(TRACE.jobs, longer), "exact")
+    yard = Blocks(TRACE, of_cluster("1x256:CPU", 0.0), Commits(8), wanted("slowdown"), 20, stretches=(TRACE, other))
+    env, seen = yard.env(), []
+    for number in range(4):
+        task = yard.task(env, yard.window(3, number), 5, number)
+        assert isinstance(task.codec, Commits)
+        env.reset(options=task.options)
+        bodies = {(job.gang, task.window.durations[job.id]) for job in task.window.jobs}
+        first = bodies <= {(job.gang, TRACE.durations[job.id]) for job in TRACE.jobs}
+        seen.append((first, env.menu.observation[-1, MARKS] == 1.0))
+    assert seen == [(True, False), (False, False), (True, True), (False, True)]
+
+
+def test_one_rule_begins_as_the_best_one_of_each_kind_of_cell(tmp_path: Path) -> None:
+    """Marks of a kind put together the line that was best there."""
+    short = Trace(TRACE.jobs[:2000], {job.id: TRACE.durations[job.id] for job in TRACE.jobs[:2000]})
+    swift = with_estimates(Trace(short.jobs, {key: run / 500 for key, run in short.durations.items()}), "exact")
+    args = Train(out=tmp_path / "p", trace="none", cluster="1x256:CPU", menu="commits", algorithm="es", validation=4)
+    yard = Blocks(TRACE, of_cluster("1x256:CPU", 0.0), args.codec(), wanted("slowdown"), 40, stretches=(short, swift))
+    cells = Cells(args, yard, yard, {})
+    best = ["shortest", "narrowest", "lightest", "oldest"]
+    cells.state |= {"par": [1.0] * 4, "costs": {n: [0.0 if n == one else 1.0 for one in best] for n in cells.known}}
+    weights = cells.begin()
+    for task, name in zip(cells.tasks, best, strict=True):
+        backfill, usual, _ = _kind(task)
+        line = weights["rule.weight"][0] + np.array([backfill, usual, backfill * usual]) @ weights["marks.weight"]
+        np.testing.assert_allclose(line, cells._lines()[name].line(Commits.row)[0], atol=1e-3)
