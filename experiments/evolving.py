@@ -118,13 +118,14 @@ class Evolving:
         return True
 
     def _tight(self, numbers: Floats) -> Floats:
-        """With the score of waiting just below all that the rule takes on a window: a small step changes something."""
+        """With the score of waiting just below all that the rule takes on the windows: a small step changes something."""
         if self.space.parts != (RULE,):
             return numbers
         rule, least = self.space.rule(numbers), np.inf
-        for observation, action in _seen(self.school.env, self.school.tasks[0], rule):
-            if action < len(observation) - 1:
-                least = min(least, float(observation[action] @ numbers[:-1]))
+        for task in self.school.tasks:
+            for observation, action in _seen(self.school.env, task, rule):
+                if action < len(observation) - 1:
+                    least = min(least, float(observation[action] @ numbers[:-1]))
         return np.append(numbers[:-1], max(numbers[-1], least - 1.0) if np.isfinite(least) else numbers[-1])
 
     def _search(self) -> None:
