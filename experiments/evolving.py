@@ -118,7 +118,7 @@ class Evolving:
         return True
 
     def _tight(self, numbers: Floats) -> Floats:
-        """With the score of waiting just below all that the rule takes on the windows: a small step changes something."""
+        """With the score of waiting just below all that the rule takes on them: a small step changes something."""
         if self.space.parts != (RULE,):
             return numbers
         rule, least = self.space.rule(numbers), np.inf

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LESSON, PRACTICE, ASIDE = 1, 2, 3
 """Seeds of the windows that teachers play, of those of practice, and of weights of validation windows."""
 
+FRONT = 1.05
+"""What it may cost in between to have an objective's own line at each end of a front."""
+
 
 class School:
     """The settings, the windows, the teachers, and the best policy so far, which is kept in the policy's folder.
@@ -105,7 +108,7 @@ class School:
         return of_rule(rule, waiting, marks=np.zeros((count, len(row)), np.float32) if count else None)
 
     def _joined(self, corners: Mapping[str, str]) -> Weights:
-        """Each objective's line times its weight; or one line for all, where that is better in between."""
+        """Each objective's line times its weight; or one line for all, where that is clearly better in between."""
         table, row, lines = self.state["teachers"], self.yard.codec.row, self._lines()
         one = min((name for name in lines if isinstance(lines[name], Line)), key=table.__getitem__)
 
@@ -116,7 +119,7 @@ class School:
             return of_rule(np.zeros(len(row), np.float32), 0.0, marks=marks)
 
         found = of(corners)
-        if (blend := score(self.env, self.tasks, self.state["par"], greedy(found))) >= table[one]:
+        if (blend := score(self.env, self.tasks, self.state["par"], greedy(found))) > FRONT * table[one]:
             corners, found = dict.fromkeys(corners, one), of(dict.fromkeys(corners, one))
         told = ", ".join(f"{goal} as {name}" for goal, name in corners.items())
         say(f"begins      {told} (each objective's own: {blend:.3f}, one for all: {table[one]:.3f})")
