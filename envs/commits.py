@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import ClassVar
+from weakref import ReferenceType, ref
 
 import numpy as np
 from gymnasium import spaces
@@ -25,7 +26,7 @@ from .vocabulary import Decision
 class _Promise:
     """To whom a policy has committed itself in a cluster, and when it should fit by estimates."""
 
-    cluster: ClusterView
+    cluster: ReferenceType[ClusterView]
     job: int
     by: float
 
@@ -46,27 +47,29 @@ class _Seen:
 
     Attributes:
         cluster: whose session it is.
-        keys: their ids.
+        last: the latest of them in order of submission.
+        count: how many there were.
         total: the sum of log1p of their estimates less `MIDDLE`.
     """
 
-    cluster: ClusterView
-    keys: set[int] = field(default_factory=set)
+    cluster: ReferenceType[ClusterView]
+    last: float = -np.inf
+    count: int = 0
     total: float = 0.0
 
-    def look(self) -> None:
+    def look(self, columns: Columns) -> None:
         """Takes notice of those who wait for the first time."""
-        columns = self.cluster.pending.columns
-        if fresh := [key for key in columns.keys if key not in self.keys]:
-            self.keys.update(fresh)
-            estimates = columns.of(fresh)[Columns.ESTIMATE]
-            known = np.isfinite(estimates)
-            self.total += float((np.log1p(estimates[known]) - MIDDLE).sum())
+        order = columns.column(Columns.ORDER)
+        fresh = order > self.last
+        if fresh.any():
+            estimates = columns.column(Columns.ESTIMATE)[fresh]
+            self.last, self.count = float(order.max()), self.count + len(estimates)
+            self.total += float((np.log1p(estimates[np.isfinite(estimates)]) - MIDDLE).sum())
 
     @property
     def usual(self) -> float:
         """The mean, drawn towards 0 while few are known."""
-        return max(min(self.total / (len(self.keys) + TRUST), 2.0), -2.0)
+        return max(min(self.total / (self.count + TRUST), 2.0), -2.0)
 
 
 @dataclass(slots=True)
@@ -115,9 +118,9 @@ class Commits:
 
     def _look(self, cluster: ClusterView) -> _Seen:
         """How long the jobs of this session usually are, those who have just come among them."""
-        if self._seen is None or self._seen.cluster is not cluster:
-            self._seen = _Seen(cluster)
-        self._seen.look()
+        if self._seen is None or self._seen.cluster() is not cluster:
+            self._seen = _Seen(ref(cluster))
+        self._seen.look(cluster.pending.columns)
         return self._seen
 
     def _told(self, plain: Observation, seen: _Seen) -> Observation:
@@ -139,7 +142,7 @@ class Commits:
 
     def _waited_for(self, cluster: ClusterView) -> _Promise | None:
         promise = self._promise
-        held = promise is not None and promise.cluster is cluster and promise.job in cluster.pending
+        held = promise is not None and promise.cluster() is cluster and promise.job in cluster.pending
         return promise if held else None
 
     def _free(self, cluster: ClusterView) -> Menu:
@@ -154,7 +157,7 @@ class Commits:
                 return None
             if fits[row]:
                 return starts.choose(row)
-            self._promise = _Promise(cluster, jobs[row], self._fits_at(cluster, jobs[row]))
+            self._promise = _Promise(ref(cluster), jobs[row], self._fits_at(cluster, jobs[row]))
             return ()
 
         look = lambda row: (starts.choose(row) or ()) if row < len(jobs) else ()  # noqa: E731

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -94,7 +95,7 @@ class SchedulingEnv(gym.Env[Observation, np.int64]):
         if self.mix is not None:
             self.mix.begin(window, (options or {}).get("weights"))
         if options and "codec" in options:
-            self.codec = options["codec"]
+            self.codec = replace(options["codec"])  # codecs remember their session: replicas must not share one
         self.session = Session(self.world.drawn(window.jobs[0].id).world(window, tick=self.tick))
         self.illegal = 0
         self._warm_up(window)

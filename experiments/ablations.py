@@ -22,11 +22,13 @@ from matplotlib.figure import Figure
 from . import compare, train
 from .figures import COLOURS, STYLE
 from .options import command_of, option
+from .scene import folder_at
 from .screen import say
 from .shell import ended
 
+WHOLE = "whole"
 ARMS: dict[str, dict[str, Any]] = {
-    "whole": {},
+    WHOLE: {},
     "no imitation": {"lessons": 0},
     "no rule": {"blank": True},
     "neither": {"lessons": 0, "blank": True},
@@ -53,6 +55,10 @@ class Ablations:
     windows: int = option(24, help="Held-out windows.")
     workers: int | None = option(None, help="Processes of the comparison; as many as there are cores by default.")
 
+    def __post_init__(self) -> None:
+        """Raises BadInput where there can be no such folder."""
+        folder_at(self.out)
+
 
 def arm(args: Ablations, name: str) -> train.Train:
     """The training of an arm."""
@@ -65,14 +71,26 @@ def arm(args: Ablations, name: str) -> train.Train:
 
 
 def curves(args: Ablations) -> dict[str, list[Scores]]:
-    """How validation went, a curve for each seed of each arm."""
-    return {
-        name: [
-            json.loads((one.out / "training" / "state.json").read_text(encoding="utf-8"))["scores"]
-            for one in train.of_seeds(arm(args, name))
-        ]
-        for name in ARMS
-    }
+    """How validation went, a curve for each seed of each arm, all over the best rules of the whole training's menu.
+
+    Scores are means over windows of a cost over the best rule's of the own menu. Where that menu is another, they are
+    told over the whole training's by the mean of the ratio of the two: exact but for how windows differ in it.
+    """
+    found = {}
+    for name in ARMS:
+        pairs = zip(*(train.of_seeds(arm(args, one)) for one in (name, WHOLE)), strict=True)
+        found[name] = [_over(_state(mine), _state(whole)) for mine, whole in pairs]
+    return found
+
+
+def _state(one: train.Train) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((one.out / "training" / "state.json").read_text(encoding="utf-8"))
+    return told
+
+
+def _over(mine: Mapping[str, Any], whole: Mapping[str, Any]) -> Scores:
+    scale = float(np.mean(np.divide(mine["par"], whole["par"])))
+    return [(steps, score * scale) for steps, score in mine["scores"]]
 
 
 def drawn(found: Mapping[str, Sequence[Scores]]) -> Figure:
@@ -101,17 +119,17 @@ def reached(seeds: Sequence[Scores]) -> tuple[np.ndarray, np.ndarray]:
 
 def run(args: Ablations) -> int:
     """Trains what is not there, draws `curves.png`, compares. Exit code 130 when interrupted."""
+    contest = compare.Compare(
+        trace=args.trace, cluster=args.cluster, estimates=args.estimates, oversized="skip", windows=args.windows,
+        jobs=args.jobs, policy=(*(str(arm(args, name).out) for name in ARMS), "easy(sjf)", "sjf"),
+        out=args.out / "comparison", workers=args.workers,
+    )  # fmt: skip
     for name in ARMS:
         say(f"arm         {name}")
         if code := train.run(arm(args, name)):
             return code
     drawn(curves(args)).savefig(args.out / "curves.png", dpi=120)
     say(f"curves      {args.out / 'curves.png'}")
-    contest = compare.Compare(
-        trace=args.trace, cluster=args.cluster, estimates=args.estimates, oversized="skip", windows=args.windows,
-        jobs=args.jobs, policy=(*(str(arm(args, name).out) for name in ARMS), "easy(sjf)", "sjf"),
-        out=args.out / "comparison", workers=args.workers,
-    )  # fmt: skip
     return compare.run(contest)
 
 

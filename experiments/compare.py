@@ -29,7 +29,7 @@ from .noted import cards, note
 from .options import command_of, option
 from .report import page
 from .results import Results, replace
-from .scene import Scene, jobs, policies, positive, scene, setting
+from .scene import Scene, folder_at, jobs, policies, positive, scene, setting
 from .screen import progress, say
 from .simulate import Oversized
 from .standing import standings
@@ -84,6 +84,7 @@ class Compare:
             raise BadInput("--load: give each load once, and one at least")
         if self.restart_cost is not None and not 0 <= self.restart_cost < float("inf"):
             raise BadInput(f"--restart-cost {self.restart_cost}: give seconds, 0 or more")
+        folder_at(self.out)
         if len(self.policy) < 2:
             raise BadInput("a comparison needs two policies; give --policy twice or more")
         if self.reference is not None and self.reference not in self.policy:

@@ -39,7 +39,7 @@ from .simulate import simulate
 
 ROOMS = ("traces", "envs", "policies")
 """Whose code decides what a window's outcome is, beside these files of this room."""
-FILES = ("bounds.py", "contest.py", "groups.py")
+FILES = ("bounds.py", "contest.py", "entrants.py", "groups.py", "names.py", "simulate.py")
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,8 @@ def _content(file: Path) -> bytes:
 def code() -> str:
     """The digest of the source that decides an outcome."""
     here = Path(__file__).parent
-    files = sorted(file for room in ROOMS for file in (here.parent / room).rglob("*.py"))
+    rooms = [here.parent / room for room in ROOMS]
+    files = sorted(file for room in rooms for ending in ("py", "toml") for file in room.rglob(f"*.{ending}"))
     files += [here / name for name in FILES]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 

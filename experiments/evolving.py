@@ -105,8 +105,9 @@ class Evolving:
         """Trains to the end; False if it was interrupted, with everything kept to go on."""
         if self.args.restart or not self._resume():
             self.school.measure_teachers()
-            mean = self._tight(self.space.numbers(self.school.begin(free=True)))
-            self.school.validate(self.space.weights(mean), 0, "as the teacher")
+            found = self.school.begin(free=True)
+            self.school.validate(found, 0, "as the teacher")
+            mean = self._tight(self.space.numbers(found))
             self.search = Evolution(mean, self.space.scale, self.args.population, self.args.sigma)
             self.school.state["taught"] = True
         try:
@@ -118,7 +119,10 @@ class Evolving:
         return True
 
     def _tight(self, numbers: Floats) -> Floats:
-        """With the score of waiting just below all that the rule takes on them: a small step changes something."""
+        """With the score of waiting below all that a rule takes that never waits: else no small step would change it.
+
+        That is where the search begins. The rule itself, which starts longer jobs than were seen, too, was kept before.
+        """
         if self.space.parts != (RULE,):
             return numbers
         rule, least = self.space.rule(numbers), np.inf

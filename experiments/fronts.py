@@ -13,16 +13,16 @@ WAYS = ("mean_jct", "carbon_kg", "usd")
 
 
 def ways(found: Sequence[Standing]) -> tuple[str, ...]:
-    """Those of `WAYS` that are known of everybody who competes."""
-    return tuple(way for way in WAYS if all(np.isfinite(one.means[way].value) for one in ranked(found)))
+    """Those of `WAYS` that are known of everybody who competes and left no job unfinished."""
+    return tuple(way for way in WAYS if all(np.isfinite(one.means[way].value) for one in _done(found)))
 
 
 def beaten(found: Sequence[Standing]) -> dict[str, list[str]]:
-    """Policy -> those whose means are as small in every way and smaller in one; oracles do not count.
+    """Policy -> those whose means are as small in every way and smaller in one.
 
-    Empty where fewer than two ways are known of everybody.
+    Oracles do not count, nor who left jobs unfinished. Empty where fewer than two ways are known of everybody.
     """
-    known, here = ways(found), ranked(found)
+    known, here = ways(found), _done(found)
     if len(known) < 2:
         return {}
     points = {one.policy: np.array([one.means[way].value for way in known]) for one in here}
@@ -32,12 +32,16 @@ def beaten(found: Sequence[Standing]) -> dict[str, list[str]]:
     }
 
 
+def _done(found: Sequence[Standing]) -> list[Standing]:
+    return [one for one in ranked(found) if not one.unfinished]
+
+
 def said(found: Sequence[Standing]) -> Iterator[str]:
     """A sentence on the front, and one for each who is not on it."""
     if not (told := beaten(found)):
         return
     names = ", ".join(METRICS[way].words for way in ways(found))
-    yield f"{names}: nobody beats {', '.join(name for name, by in told.items() if not by)} in all"
+    yield f"{names}, by means alone: nobody beats {', '.join(name for name, by in told.items() if not by)} in all"
     for name, by in told.items():
         if by:
             yield f"{name} is beaten in all by {', '.join(by)}"

@@ -103,13 +103,27 @@ def _turned(folder: Path, mixture: str) -> Policy:
 
 
 def _over(outer: str, inner: str) -> Policy:
-    """`easy(sjf)`: the outer policy over the inner one's order; `zeus(easy)`: over the inner policy itself."""
+    """`easy(sjf)`: over an order; `zeus(easy)`: over the inner policy itself; `rollout(sjf,saf)`: over several."""
     if hasattr(found := _find(outer), "inner"):
         return _with(found, outer, inner=_find(inner))
+    if hasattr(found, "bases"):
+        return _with(found, outer, bases=tuple(_find(one) for one in _listed(inner)))
     order = getattr(_find(inner), "score", None)
     if order is None:
         raise BadInput(f"policy '{outer}({inner})': '{inner}' is not an order; choose one such as fifo, sjf or wfp3")
     return _with(found, outer, order=order)
+
+
+def _listed(text: str) -> list[str]:
+    """Names parted by commas, those within brackets left alone."""
+    found, depth = [""], 0
+    for sign in text:
+        depth += (sign == "(") - (sign == ")")
+        if sign == "," and not depth:
+            found.append("")
+        else:
+            found[-1] += sign
+    return [one.strip() for one in found]
 
 
 def _with(found: Any, name: str, **change: Any) -> Policy:

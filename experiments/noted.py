@@ -13,20 +13,28 @@ from ..policies.learned import COMPARED, write
 from ..traces.trouble import BadInput
 from .comparison import Comparison
 from .scores import CENTRAL
-from .standing import Standing, at, named
+from .standing import Standing, at, named, plain
 
 TURNED = {"win": "loss", "loss": "win"}
 """A rule's win is the policy's loss."""
-WHERE = ("trace", "cluster", "scenario", "estimates", "windows", "jobs", "warmup", "load", "metric")
+WHERE = (
+    "trace", "cluster", "scenario", "part", "estimates", "windows", "windows_sha256", "jobs", "warmup", "restart_cost",
+    "load", "metric",
+)  # fmt: skip
 """What two notes must share for the later one to stand in the earlier one's place."""
 
 
 def cards(reference: str, members: tuple[str, ...]) -> list[Path]:
     """The cards of a learned policy's seeds. Raises BadInput where it is none."""
-    found = [Path(member) / "policy.json" for member in members]
+    found = [_folder(member) / "policy.json" for member in members]
     if not all(card.is_file() for card in found):
         raise BadInput(f"--note: the reference {reference} is no folder of a learned policy; name it by --reference")
     return found
+
+
+def _folder(member: str) -> Path:
+    """A policy's folder, without the mixture behind it."""
+    return Path(member) if Path(member).is_dir() else Path(member.rpartition("@")[0] or member)
 
 
 def note(done: Comparison) -> list[Path]:
@@ -47,7 +55,7 @@ def notes(done: Comparison) -> Iterator[dict[str, Any]]:
         mine = named(here, done.reference)
         for metric in CENTRAL:
             rules = [one for one in here if one.policy in done.heuristics and np.isfinite(one.means[metric].value)]
-            if rules and np.isfinite(mine.means[metric].value):
+            if rules:
                 yield _of(done, mine, min(rules, key=lambda one: one.means[metric].value), metric)
 
 
@@ -55,13 +63,14 @@ def _of(done: Comparison, mine: Standing, rule: Standing, metric: str) -> dict[s
     told, against = done.document, rule.duels[metric]
     return {
         "trace": told["trace"], "cluster": told["cluster"], "scenario": told["scenario"],
+        "part": told["provenance"]["split"]["part"], "windows_sha256": told["provenance"]["windows_sha256"],
+        "restart_cost": told["restart_cost"], "as": mine.policy, "unfinished": mine.unfinished,
         "estimates": told["estimates"], "windows": told["windows"], "jobs": told["jobs"], "warmup": told["warmup"],
-        "load": mine.load, "metric": metric, "mean": mine.means[metric].value, "seeds": len(mine.members),
-        "best_rule": rule.policy, "its_mean": rule.means[metric].value,
-        "its_over_mine": {"value": against.ratio.value, "low": against.ratio.low, "high": against.ratio.high},
-        "verdict": TURNED.get(against.verdict, against.verdict),
+        "load": mine.load, "metric": metric, "mean": plain(mine.means[metric])["value"], "seeds": len(mine.members),
+        "best_rule": rule.policy, "its_mean": rule.means[metric].value, "its_over_mine": plain(against.ratio),
+        "verdict": "loss" if mine.unfinished else TURNED.get(against.verdict, against.verdict),
     }  # fmt: skip
 
 
 def _where(one: dict[str, Any]) -> str:
-    return json.dumps([one.get(name) for name in WHERE], sort_keys=True)
+    return json.dumps([one.get(name) for name in (*WHERE, "as")], sort_keys=True)

@@ -145,8 +145,12 @@ def demands(trace: Trace, part: float) -> list[Row]:
 
 
 def _times(trace: Trace, part: float) -> Floats:
+    """Moments to be scored at. Raises BadInput where the trace is too short for one."""
     first = trace.jobs[min(round(len(trace) * (1 - part)), len(trace) - 1)].submit
-    return np.arange(first, trace.jobs[-1].submit - AHEAD[-1], STEP)
+    times = np.arange(first, trace.jobs[-1].submit - AHEAD[-1], STEP)
+    if not len(times):
+        raise BadInput(f"{trace.name}: its last part lasts less than {AHEAD[-1]:,.0f} s, too short to score demand")
+    return times
 
 
 def _scored(demand: Demand, times: Floats, rows: Floats) -> Iterator[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from ..envs.nodes import Nodes, describe
@@ -153,6 +154,12 @@ def restarts(world: Scenario) -> str:
     if "checkpoints" in world.laws:
         return "restarts cost what the law of checkpoints says"
     return f"a restart costs {world.restart:g} s"
+
+
+def folder_at(path: Path, option: str = "--out") -> None:
+    """Raises BadInput if there can be no such folder, as it or one that it is in is a file."""
+    if (file := next((one for one in (path, *path.parents) if one.exists()), path)).is_file():
+        raise BadInput(f"{option} {path}: {file} is a file; name a folder")
 
 
 def positive(name: str, value: int | None, least: int = 1) -> None:

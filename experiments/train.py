@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +34,7 @@ from .lessons import Yard
 from .names import place, policy
 from .objectives import wanted
 from .options import command_of, option, spoken
-from .scene import jobs, positive, setting
+from .scene import folder_at, jobs, positive, setting
 from .school import School
 from .screen import say
 
@@ -71,7 +72,9 @@ class Train:
         "ppo", help="Imitation and MaskablePPO, or evolution strategies on a linear score: the cheap baseline."
     )
     menu: Literal["starts", "full", "commits", "passes"] = option(
-        "starts", help="What it may decide: which job starts, or all that the world can make real."
+        "starts",
+        help="What it may decide: which job starts; all that the world can make real; or whom to wait for, strictly or "
+        "while others pass.",
     )
     objective: str = option(
         "slowdown",
@@ -91,7 +94,7 @@ class Train:
     jobs: int = option(256, help="Jobs in a window.")
     warmup: int = option(0, help="Jobs before each window that fill the cluster, scheduled by --warm-policy.")
     warm_policy: str = option("fifo", help="Who schedules them.")
-    k: int | None = option(None, help="Rows on the menu; 32 for starts, 48 for full.", metavar="N")
+    k: int | None = option(None, help="Rows on the menu; 48 for full, else 32.", metavar="N")
     quantum: float = option(0.0, help="Seconds that a run must have had before it may be stopped (full menus).")
     tick: float | None = option(None, help="Seconds between moments to decide though nothing happens; none by default.")
     width: int = option(32, help="Width of the network's layers.")
@@ -124,10 +127,14 @@ class Train:
             if (value := getattr(self, name)) is not None and value < least:
                 raise BadInput(f"--{name.replace('_', '-')} {value}: give {least} or more")
         wanted(self.objective, self.draw)
-        if self.draw and self.menu == "starts":
+        if self.draw and self.menu != "full":
             raise BadInput("--draw: only full menus show the weights; add --menu full")
         if self.oldest and self.menu != "starts":
             raise BadInput("--oldest: is for --menu starts alone")
+        if self.begin is not None and self.algorithm == "es":
+            raise BadInput("--begin: is for --algorithm ppo; evolution strategies begin with the best rule")
+        if self.quantum and self.menu != "full":
+            raise BadInput("--quantum: is for --menu full, where runs are stopped")
         if self.blank and (self.algorithm != "ppo" or self.begin is not None):
             raise BadInput("--blank: is for --algorithm ppo without --begin")
         if not 0 <= self.quantum < float("inf"):
@@ -136,10 +143,14 @@ class Train:
             raise BadInput(f"--tick {self.tick}: give seconds above 0")
         if not 0 < self.squeeze <= 1:
             raise BadInput(f"--squeeze {self.squeeze}: give a factor above 0, at most 1")
-        for name in ("rate", "entropy", "sigma"):
+        if not 0 < self.sigma < float("inf"):
+            raise BadInput(f"--sigma {self.sigma}: give a number above 0")
+        for name in ("rate", "entropy"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise BadInput(f"--{name} {getattr(self, name)}: give a number, 0 or more")
         positive("limit", self.limit)
+        positive("steps", self.steps, 0)
+        positive("validate-every", self.validate_every)
         positive("seed", self.seed, 0)
         positive("warmup", self.warmup, 0)
         policy(self.warm_policy)
@@ -148,8 +159,7 @@ class Train:
                 f"--batch {self.batch}: --envs {self.envs} x --rollout {self.rollout} decisions do not part into such "
                 "minibatches of 2 or more"
             )
-        if self.out.exists() and not self.out.is_dir():
-            raise BadInput(f"--out {self.out}: is a file; name a folder")
+        folder_at(self.out)
         if self.envs % self.replicas:
             raise BadInput(
                 f"--envs {self.envs} is no multiple of --replicas {self.replicas}; choose numbers that divide"
@@ -207,13 +217,10 @@ def parts(args: Train) -> Parts:
 
 def card(args: Train, found: Parts) -> dict[str, Any]:
     """What `policy.json` says of where a policy comes from: all that is needed to train it again."""
-    from importlib.metadata import version
-
     part = {
         name: {"jobs": len(p), "from": p.jobs[0].submit, "to": p.jobs[-1].submit} if p.jobs else None
         for name, p in (("train", found.train), ("validation", found.validation), ("test", found.test))
     }
-    libraries = ("gpuyard", "torch", "stable-baselines3", "sb3-contrib", "numpy")
     return {
         "codec": told_of(args.codec()),
         "network": {"width": args.width},
@@ -235,8 +242,20 @@ def card(args: Train, found: Parts) -> dict[str, Any]:
         "cluster": describe(found.world.nodes),
         "laws": sorted(found.world.laws),
         "split": {"fractions": FRACTIONS, "gap_seconds": GAP, **part},
-        "versions": {name: version(name) for name in libraries},
+        "versions": versions(),
     }
+
+
+LIBRARIES = ("gpuyard", "torch", "stable-baselines3", "sb3-contrib", "numpy", "scipy", "scikit-learn")
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that have a part in a training, as far as they are there."""
+    found = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _estimated(found: Parts) -> bool:

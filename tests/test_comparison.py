@@ -305,7 +305,7 @@ def test_who_is_beaten_in_every_way_is_told_with_those_who_beat_it() -> None:
     found = stood(known)
     assert beaten(found) == {"quick": [], "clean": [], "slow": ["quick", "again"], "again": []}
     assert list(said(found)) == [
-        "mean JCT, carbon, money: nobody beats quick, clean, again in all",
+        "mean JCT, carbon, money, by means alone: nobody beats quick, clean, again in all",
         "slow is beaten in all by quick, again",
     ]
     silent = stood(known | {"mute": [_outcome("mute", window, 1.0, carbon_kg=5.0) for window in range(2)]})

@@ -20,12 +20,11 @@ def offers(glance: Glance) -> Iterator[Offer]:
     ranked = sorted((pool for pool in pools if pool), key=lambda pool: (_price(cluster, pool), pool))
     for pool in ranked[:POOLS]:
         yield from _provisions(glance, pool)
-        idle = [node for node in cluster.estate.pool(pool) if _idle(cluster, node)]
-        if idle:
-            rent, watts = cluster.meter.rent(idle[0]), _draw(cluster, idle[0])
+        idle = next((node for node in cluster.estate.pool(pool) if _idle(cluster, node)), None)
+        if idle is not None:
+            rent, watts, wanted = cluster.meter.rent(idle), _draw(cluster, idle), _short(glance)
             key = ("pool", pool)
-            wanted = _short(glance)
-            yield Offer(RELEASE, (Release(idle[0].id),), key=key, watts=-watts, usd=-rent, nodes=-1, blocked=-wanted)
+            yield Offer(RELEASE, (Release(idle.id),), key=key, watts=-watts, usd=-rent, nodes=-1, blocked=-wanted)
 
 
 def _price(cluster: ClusterView, pool: str) -> float:
