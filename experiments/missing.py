@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..envs.scenario import Scenario
 from ..envs.session import Policy
@@ -49,6 +49,25 @@ CHECKS: Mapping[Need, tuple[Callable[[Trace, Scenario], bool], str]] = {
     "carbon": (_law("market"), "the law of the market; add [laws.market] to the scenario"),
 }
 """Need -> whether it is there, and what to say where it is not."""
+
+
+GOALS: Mapping[str, tuple[Callable[[Trace, Scenario], bool], str]] = {
+    "energy": CHECKS["power"],
+    "carbon": CHECKS["carbon"],
+    "cost": (
+        lambda _, world: "market" in world.laws or any(node.usd_per_hour for node in world.nodes),
+        "prices; add [laws.market] to the scenario, or give nodes a usd_per_hour",
+    ),
+    "fairness": CHECKS["tenants"],
+}
+"""Objective -> whether a world tells of it, and what to say where it does not: there it would be 0 for all."""
+
+
+def check_goals(names: Sequence[str], trace: Trace, world: Scenario) -> None:
+    """Raises BadInput for an objective that this world knows nothing of."""
+    for name in names:
+        if name in GOALS and not GOALS[name][0](trace, world):
+            raise BadInput(f"--objective {name} needs {GOALS[name][1]}")
 
 
 def check_needs(name: str, policy: Policy, trace: Trace, world: Scenario | None = None, cure: str = CURE) -> None:

@@ -31,6 +31,7 @@ from ..traces.windows import fingerprint, split
 from .evolving import Evolving
 from .fitting import fitting
 from .lessons import Yard
+from .missing import check_goals
 from .names import place, policy
 from .objectives import wanted
 from .options import command_of, option, spoken
@@ -199,6 +200,7 @@ def parts(args: Train) -> Parts:
     world = setting(args)
     there = {args.placement: place(args.placement)}
     whole, skipped = fitting(jobs(args, world), world.nodes, there, args.oversized, room=world.room())
+    check_goals(wanted(args.objective, args.draw).names, whole, world)
     train, validation, test = split(whole, FRACTIONS, GAP)
     for name, part in (("training", train), ("validation", validation)):
         warm = args.warmup if name == "training" else 0

@@ -12,7 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuyard.envs.full import Full
+from gpuyard.envs.nodes import parse
 from gpuyard.envs.rates import OBJECTIVES
+from gpuyard.envs.session import Session
+from gpuyard.envs.sim import SimWorld
+from gpuyard.envs.vocabulary import Start
 from gpuyard.experiments import train
 from gpuyard.experiments.evolution import Evolution, Floats
 from gpuyard.experiments.evolving import RULE, Space
@@ -20,6 +24,7 @@ from gpuyard.experiments.objectives import wanted
 from gpuyard.experiments.school import spread
 from gpuyard.experiments.train import Train
 from gpuyard.policies.learned import load, logits
+from gpuyard.traces.job import Job, Trace
 from gpuyard.traces.trouble import BadInput
 
 
@@ -130,3 +135,15 @@ def test_where_weights_are_drawn_each_objective_begins_as_the_line_that_is_best_
     for goal in ("jct", "carbon"):
         assert np.any(policy.weights["marks.weight"][list(OBJECTIVES).index(goal)])
     assert not np.any(policy.weights["marks.weight"][list(OBJECTIVES).index("slowdown")])
+
+
+def test_a_policy_that_is_its_teacher_starts_longer_jobs_than_any_it_was_chosen_on(tmp_path: Path) -> None:
+    """Two of eight run; a job of a year fits, and starts at once."""
+    args = Train(
+        out=tmp_path / "es", trace="synthetic:lab,jobs=1500", cluster="1x8:A100", estimates="exact", algorithm="es",
+        objective="jct", jobs=20, validation=2, generations=1, episodes=1, population=4, workers=1, sigma=1e-9,
+    )  # fmt: skip
+    assert train.run(args) == 0
+    jobs = (Job(0, 0.0, 2, estimate=100.0), Job(1, 1.0, 1, estimate=3e7))
+    log = Session(SimWorld(Trace(jobs, {0: 100.0, 1: 10.0}), parse("1x8:A100"))).play(load(tmp_path / "es"))
+    assert [time for time, entry in log.timed() if isinstance(entry, Start)] == [0.0, 1.0]

@@ -58,3 +58,10 @@ def test_only_a_learned_reference_has_a_card(longest: Path, tmp_path: Path) -> N
     with pytest.raises(BadInput, match="--note: the reference sjf is no folder of a learned policy"):
         compare.run(versus(longest, tmp_path, reference="sjf"))
     assert not (tmp_path / "out").exists()
+
+
+def test_parts_of_a_trace_are_told_apart(longest: Path, tmp_path: Path) -> None:
+    for part in ("test", "validation"):
+        windows = {"windows": 2, "jobs": 20, "warmup": 5, "out": tmp_path / part, "part": part}
+        assert compare.run(versus(longest, tmp_path, **windows)) == 0
+    assert [one["part"] for one in load(longest).card["compared"]] == ["test", "test", "validation", "validation"]

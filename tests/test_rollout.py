@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import pytest
+
 from gpuyard.envs.cluster import ClusterView
 from gpuyard.envs.laws.checkpoints import Checkpoints
 from gpuyard.envs.nodes import parse
@@ -12,11 +14,13 @@ from gpuyard.envs.session import Policy, Session
 from gpuyard.envs.sim import SimWorld
 from gpuyard.envs.tenants import Tenant, Tenants
 from gpuyard.envs.vocabulary import Decision, Move, Start, Tick
+from gpuyard.experiments.names import policy
 from gpuyard.policies.needs import ESTIMATES
 from gpuyard.policies.orders import expected
 from gpuyard.policies.ranked import Formula, Ranked
 from gpuyard.policies.rollout import Little, Rollout, rollout
 from gpuyard.traces.job import Job, Trace
+from gpuyard.traces.trouble import BadInput
 from tales import Script, ended, tell
 from tales import at as places
 
@@ -121,3 +125,11 @@ def test_the_shipped_one_takes_another_placement() -> None:
     from gpuyard.envs.placement import spread
 
     assert replace(rollout, place=spread).place is spread
+
+
+def test_it_may_be_given_its_policies_by_name() -> None:
+    found = policy("rollout(easy(sjf),fifo)")
+    assert isinstance(found, Rollout)
+    assert list(found.bases) == [policy("easy(sjf)"), policy("fifo")]
+    with pytest.raises(BadInput, match="no policy 'nobody'"):
+        policy("rollout(sjf,nobody)")

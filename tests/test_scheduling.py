@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gpuyard.envs.cluster import Cluster
 from gpuyard.envs.codec import Starts, candidates
+from gpuyard.envs.commits import Commits
 from gpuyard.envs.features import ROW, WHOLE, expected_ends
 from gpuyard.envs.metrics import integral, read
 from gpuyard.envs.nodes import Node, parse
@@ -291,3 +292,28 @@ def test_a_consumed_start_is_refused_the_second_time() -> None:
 def test_it_must_be_reset_first() -> None:
     with pytest.raises(gymnasium.error.ResetNeeded):
         env().step(np.int64(0))
+
+
+def test_environments_that_play_the_same_task_do_not_share_what_a_codec_remembers() -> None:
+    """Turn by turn, both choose the oldest, who is waited for: each goes on as one alone does."""
+    rng = np.random.default_rng(0)
+    jobs = tuple(Job(n, 10.0 * n, int(rng.integers(1, 8)), estimate=float(rng.uniform(9, 400))) for n in range(30))
+    window = Trace(jobs, {job.id: job.estimate or 1.0 for job in jobs})
+    options = {"trace": window, "codec": Commits(8)}
+
+    def new() -> SchedulingEnv:
+        one = SchedulingEnv(window, "1x8:V100", Commits(8), window=None)
+        one.reset(options=options)
+        return one
+
+    def seen(some: list[SchedulingEnv]) -> list[list[np.ndarray]]:
+        found: list[list[np.ndarray]] = [[] for _ in some]
+        for _ in range(60):
+            for one, told in zip(some, found, strict=True):
+                told.append(one.menu.observation.copy())
+                one.step(np.int64(one.menu.mask.argmax()))
+        return found
+
+    (alone,) = seen([new()])
+    for mine in seen([new(), new()]):
+        np.testing.assert_array_equal(mine, alone)

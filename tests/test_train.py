@@ -108,6 +108,13 @@ def test_an_interrupt_at_any_stage_leaves_what_the_same_command_goes_on_with(
     assert json.loads((tmp_path / "p" / "training" / "state.json").read_text())["steps"] == 512
 
 
+def test_a_folder_in_a_file_is_refused_before_anything_is_measured(spec: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "p"):
+        with pytest.raises(BadInput, match="file is a file; name a folder"):
+            small(spec, out)
+
+
 def test_another_training_in_the_same_folder_is_refused(spec: str, tmp_path: Path) -> None:
     train.run(small(spec, tmp_path / "p", steps=0))
     with pytest.raises(BadInput, match="holds a training with --seed 0; choose another --out"):
@@ -134,6 +141,15 @@ def test_windows_of_replicas_are_the_same_and_of_groups_are_not(spec: str, tmp_p
         ({"envs": 5}, "no multiple of --replicas"),
         ({"k": 0}, "give 1 or more"),
         ({"oldest": True, "menu": "full"}, "--oldest: is for --menu starts alone"),
+        ({"draw": True, "menu": "commits", "objective": "jct=1,slowdown=1"}, "--draw: only full menus"),
+        ({"objective": "energy"}, "--objective energy needs the law of power"),
+        ({"objective": "cost"}, "--objective cost needs prices"),
+        ({"objective": "fairness"}, "--objective fairness needs tenants"),
+        ({"steps": -5}, "--steps -5"),
+        ({"validate_every": 0}, "--validate-every 0"),
+        ({"sigma": 0.0}, "--sigma 0.0"),
+        ({"quantum": 60.0}, "--quantum: is for --menu full"),
+        ({"begin": Path("nowhere"), "algorithm": "es"}, "--begin: is for --algorithm ppo"),
         ({"blank": True, "algorithm": "es"}, "--blank: is for --algorithm ppo"),
         ({"squeeze": 0.0}, "--squeeze 0.0"),
         ({"placement": "nowhere"}, "nowhere"),
