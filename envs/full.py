@@ -19,7 +19,7 @@ from .cluster import ClusterView
 from .codec import Mask, Menu, Observation, candidates
 from .economics import AROUND, GAINS, RANKS, around, follow, gains, ranks
 from .features import MARKS, ROW, WHOLE, expected_ends, of_running, spares, time_to_fit
-from .offers.offer import START, VERBS, Glance, Memory, Offer, known, made
+from .offers.offer import PROVISION, RELEASE, START, VERBS, Glance, Memory, Offer, known, made
 from .placement import Place, packed
 from .rates import OBJECTIVES
 from .roster import Columns
@@ -36,8 +36,9 @@ _WEIGHTS = slice(MARKS, MARKS + len(OBJECTIVES))
 class Full:
     """Every kind of decision that the world can make real, and waiting.
 
-    Waiting may not be chosen while nothing runs and something could start: nothing else might ever happen. What is
-    neither a start nor a stop can be chosen once in a moment, so that no circle of decisions goes on without time.
+    Waiting may not be chosen while nothing runs and something could start, or nodes could come for who waits and none
+    is on its way: nothing else might ever happen. Nor are nodes given back then. What is neither a start nor a stop can
+    be chosen once in a moment, so that no circle of decisions goes on without time.
 
     Args:
         k: rows shown at most.
@@ -97,10 +98,14 @@ class Full:
     def _mask(self, glance: Glance, rows: Sequence[Offer]) -> Mask:
         mask = np.zeros(self.k + 1, np.bool_)
         mask[: len(rows)] = [offer.legal for offer in rows]
-        could = any(offer.verb == START and offer.legal for offer in rows)
         if ("reserve",) in glance.memory.done:
             mask[: len(rows)] &= self._spare(glance, rows)
-        mask[self.k] = len(glance.cluster.running) > 0 or not could
+        cluster = glance.cluster
+        begins = {START} if sum(cluster.estate.coming.values()) else {START, PROVISION}
+        could = any(mask[row] and offer.verb in begins for row, offer in enumerate(rows))
+        mask[self.k] = len(cluster.running) > 0 or not could
+        if not mask[self.k]:
+            mask[: len(rows)] &= [offer.verb != RELEASE for offer in rows]
         return mask
 
     def _spare(self, glance: Glance, rows: Sequence[Offer]) -> Mask:

@@ -173,17 +173,36 @@ def test_nodes_are_rented_for_who_is_blocked_and_idle_ones_given_back() -> None:
     two = rows(menu, "provision")[1]
     assert menu.observation[two, AT["usd"]] == pytest.approx(np.log1p(6.0) / 8)
     assert menu.observation[two, AT["blocked"]] == pytest.approx(np.log1p(4.0) / 4)
+    assert not menu.mask[-1], "nothing else would ever happen"
     there.decide(*menu.choose(two) or ())
     assert not rows(codec.menu(there), "provision")
     there.observe(Tick(30.0))
     menu = codec.menu(there)
     assert [menu.observation[row, AT["blocked"]] for row in rows(menu, "provision")] == [0.0]
+    assert menu.mask[-1], "they are on their way"
     there.observe(NodeUp(60.0, "c0"))
     there.observe(NodeUp(60.0, "c1"))
     menu = codec.menu(there)
     assert [menu.peek(row) for row in rows(menu, "release")] == [(Release("c0"),)]
+    assert not menu.mask[rows(menu, "release")].any(), "while the job could start and nothing runs"
     there.decide(Start(0, (("c0", ("c0/0", "c0/1")), ("c1", ("c1/0", "c1/1")))))
     assert not rows(codec.menu(there), "release")
+
+
+def test_nodes_come_for_those_alone_who_may_stand_on_them() -> None:
+    """A job that must stay at home needs no node of the cloud; behind it one that may go needs one."""
+    fixed = [replace(node, site="home") for node in parse("1x1:V100")]
+    (n,) = parse("1x2:V100")
+    ours = tuple(replace(a, id=f"c0/{a.id[-1]}") for a in n.accelerators)
+    rented = [replace(n, id="c0", accelerators=ours, pool="cloud", present=False, usd_per_hour=3.0, site="cloud")]
+    there = Cluster((*fixed, *rented))
+    for job in (Job(0, 0.0, estimate=99.0), Job(1, 0.0, estimate=10.0, sites=("home",))):
+        there.observe(Submitted(0.0, job))
+    there.decide(Start(0, on("n0/0")))
+    assert not rows(Full().menu(there), "provision")
+    there.observe(Submitted(1.0, Job(2, 1.0, 2, estimate=50.0)))
+    menu = Full().menu(there)
+    assert [(menu.jobs[row], menu.peek(row)) for row in rows(menu, "provision")] == [(2, (Provision("cloud", 1),))]
 
 
 def test_a_reservation_keeps_others_from_delaying_the_oldest_until_something_happens() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...traces.job import Job
 from ..cluster import ClusterView
 from ..nodes import Node
 from ..vocabulary import Provision, Release
@@ -34,15 +35,23 @@ def _price(cluster: ClusterView, pool: str) -> float:
 def _provisions(glance: Glance, pool: str) -> Iterator[Offer]:
     cluster = glance.cluster
     may = cluster.estate.can_come(pool)
-    if may < 1 or not glance.blocked:
-        return
     node = cluster.estate.pool(pool)[0]
-    wanted = -(-glance.blocked[0].gang // max(len(node.accelerators), 1))
+    blocked = [job for job in glance.blocked if _suits(cluster, node, job)] if may else []
+    if not blocked:
+        return
+    wanted = -(-blocked[0].gang // max(len(node.accelerators), 1))
     short = _short(glance)
     for count in sorted({1, min(max(wanted, 1), may)}):
         rent = cluster.meter.rent(node) * count
-        first, key = glance.blocked[0].id, ("pool", pool)
+        first, key = blocked[0].id, ("pool", pool)
         yield Offer(PROVISION, (Provision(pool, count),), first, key=key, usd=rent, nodes=count, blocked=short)
+
+
+def _suits(cluster: ClusterView, node: Node, job: Job) -> bool:
+    """Whether a job may stand on a node at all."""
+    room = cluster.room
+    groups = {room.bays[room.seat[a.id][0]].group for a in node.accelerators}
+    return not groups.isdisjoint(room.accepted(job))
 
 
 def _short(glance: Glance) -> int:
